@@ -1,0 +1,10 @@
+"""The roof as a Django app, so that its management commands and templates are found."""
+
+from django.apps import AppConfig
+
+
+class HubConfig(AppConfig):
+    """Wiring only; it owns no tables."""
+
+    name = "hub"
+    label = "hub"

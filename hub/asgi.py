@@ -1,0 +1,8 @@
+"""The web server's handle."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+application = get_asgi_application()

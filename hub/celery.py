@@ -1,0 +1,32 @@
+"""The workers and their timetable. Celery only wakes the steps; the rows are the queue."""
+
+import os
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+
+app = Celery("heliograph")
+app.conf.update(
+    broker_url=settings.BROKER_URL,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={
+        "visibility_timeout": 300,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "health_check_interval": 30,
+        "socket_connect_timeout": 1,
+        "socket_timeout": 30,
+    },
+    task_ignore_result=True,
+    task_acks_late=True,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    task_default_queue="default",
+    task_routes={"signals.verify": {"queue": "verify"}, "signals.deliver": {"queue": "deliver"}},
+    task_publish_retry=False,
+    timezone="UTC",
+    beat_schedule={},
+)
+app.autodiscover_tasks(["signals", "partners", "hub.ledger"])

@@ -1,0 +1,177 @@
+"""Every setting of the hub, read from the environment (`HELIOGRAPH_…`), refusing nonsense at start-up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hub import embedded, environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# ---------------------------------------------------------------- where things live
+HOME = Path(environment.text("HELIOGRAPH_HOME", str(BASE_DIR / "var"))).resolve()
+ENVIRONMENT = environment.one_of("HELIOGRAPH_ENV", ("development", "production"), "development")
+IS_PRODUCTION = ENVIRONMENT == "production"
+KEYS_DIR = Path(environment.text("HELIOGRAPH_KEYS_DIR", str(HOME / "keys")))  # wrapped data keys, outside the database
+KEY_ENCRYPTION_KEY = environment.text("HELIOGRAPH_KEY_ENCRYPTION_KEY")  # base64 of 32 bytes; empty: a file in KEYS_DIR
+MIRROR_DIR = Path(environment.text("HELIOGRAPH_MIRROR_DIR", str(HOME / "mirror")))  # what a restored backup forgets
+
+# ---------------------------------------------------------------- who we are
+HUB_ID = environment.text("HELIOGRAPH_HUB_ID", "heliograph.localhost")  # `aud` of every statement
+PUBLIC_URL = environment.text("HELIOGRAPH_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+ALLOWED_HOSTS = environment.words("HELIOGRAPH_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+TRUSTED_PROXIES = environment.words("HELIOGRAPH_TRUSTED_PROXIES")  # CIDRs whose X-Forwarded-For we believe
+SECRET_KEY = environment.text("HELIOGRAPH_SECRET_KEY") or environment.kept_secret(HOME / "secrets" / "django")
+DEBUG = False
+
+# ---------------------------------------------------------------- engines
+DATABASE_URL = environment.text("HELIOGRAPH_DATABASE_URL") or embedded.database_url(HOME, "app")
+OWNER_DATABASE_URL = environment.text("HELIOGRAPH_OWNER_DATABASE_URL") or embedded.database_url(HOME, "migrator")
+LEDGER_DATABASE_URL = environment.text("HELIOGRAPH_LEDGER_DATABASE_URL") or embedded.database_url(HOME, "ledger")
+BROKER_URL = environment.text("HELIOGRAPH_BROKER_URL") or embedded.broker_url(HOME)
+IS_EMBEDDED = not environment.text("HELIOGRAPH_DATABASE_URL")
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": environment.database(DATABASE_URL),  # what the web and the workers may do
+    "owner": environment.database(OWNER_DATABASE_URL),  # migrations only
+    "ledger": environment.database(LEDGER_DATABASE_URL),  # the sequencer only
+}
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if environment.flag("HELIOGRAPH_DATABASE_POOL", default=True):
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 0,
+        "max_size": environment.number("HELIOGRAPH_DATABASE_POOL_SIZE", 12, minimum=1, maximum=500),
+        "timeout": 10,
+    }
+DATABASES["owner"]["OPTIONS"]["options"] = "-c role=heliograph_owner"
+DATABASE_ROUTERS: list[str] = []
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# ---------------------------------------------------------------- the application
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "csp",
+    "hub.apps.HubConfig",
+    "hub.ledger",
+    "hub.vault",
+    "hub.staff",
+    "partners",
+    "signals",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "hub.urls"
+ASGI_APPLICATION = "hub.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "hub" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-gb"
+STATIC_URL = "static/"
+STATIC_ROOT = HOME / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024  # statements are bounded at 4 MiB by their own door
+
+# ---------------------------------------------------------------- people
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+IS_HTTPS = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
+SECURE_SSL_REDIRECT = environment.flag("HELIOGRAPH_SSL_REDIRECT", default=IS_HTTPS)
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+
+# ---------------------------------------------------------------- REST
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["partners.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["partners.api.permissions.IsPartner"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "hub.problems.handle",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Heliograph",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# ---------------------------------------------------------------- the life of a signal
+MAX_SUBMISSION_BYTES = 4 * 1024 * 1024
+MAX_SUBMISSION_LINES = 1000
+IAT_MAX_AGE_DAYS = 7
+IAT_MAX_AHEAD_SECONDS = 300
+LEASE_SECONDS = environment.number("HELIOGRAPH_LEASE_SECONDS", 30, minimum=5, maximum=600)
+TOMBSTONE_DAYS = environment.number("HELIOGRAPH_TOMBSTONE_DAYS", 90, minimum=1, maximum=3650)
+PURGE_AFTER_DAYS = environment.number("HELIOGRAPH_PURGE_AFTER_DAYS", 30, minimum=0, maximum=3650)
+DELIVERY_TIMEOUT_SECONDS = environment.number("HELIOGRAPH_DELIVERY_TIMEOUT_SECONDS", 12, minimum=1, maximum=120)
+EGRESS_ALLOWED_CIDRS = environment.words("HELIOGRAPH_EGRESS_ALLOWED_CIDRS")  # private networks webhooks may reach
+
+# ---------------------------------------------------------------- logs: text at a terminal, JSON lines elsewhere
+LOG_FORMAT = environment.one_of(
+    "HELIOGRAPH_LOG_FORMAT", ("auto", "text", "json"), "auto"
+)
+LOGGING_CONFIG = None  # hub.logs configures logging, from hub.apps

@@ -1,0 +1,1 @@
+"""The floor: encryption at rest and blind indexes, with keys kept outside the database."""

@@ -1,0 +1,1 @@
+"""A partner manages its own keys over HTTP."""

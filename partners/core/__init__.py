@@ -1,0 +1,1 @@
+"""Rules about partners in plain Python: no Django, no clock, no database."""

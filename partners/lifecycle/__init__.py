@@ -1,0 +1,1 @@
+"""One verb per file: lock, check, change, record."""

@@ -1,0 +1,1 @@
+"""Our own JSON dialect of the API."""

@@ -1,0 +1,1 @@
+"""The rules of a signal's life in plain Python: no Django, no clock, no database."""
