@@ -1,0 +1,150 @@
+"""Signing keys: which JWKs the hub takes, what a key is called, and when what it signed counts."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicNumbers
+
+from partners.core.refusals import InvalidKey, PrivateKeySent
+from partners.core.states import KeyState
+
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518 §6.2.2, §6.3.2, §6.4
+REQUIRED = {"OKP": ("crv", "kty", "x"), "EC": ("crv", "kty", "x", "y")}  # in the order of RFC 7638 §3.2, RFC 8037 §2
+ALGORITHMS = {"OKP": frozenset({"Ed25519", "EdDSA"}), "EC": frozenset({"ES256"})}  # what a JWK's own `alg` may say
+
+# The points of small order, as y coordinates with the sign bit cleared. Under such a key one signature fits many
+# messages, so its owner could deny, or share, anything. RFC 8032 §5.1.7 leaves the check to us.
+SMALL_ORDER = frozenset(
+    bytes.fromhex(y)
+    for y in (
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    )
+)
+
+
+def read_public_jwk(jwk: object) -> dict[str, str]:
+    """Exactly the required public members of an Ed25519 or P-256 JWK, values checked to be a point on the curve.
+
+    Unknown members are dropped (RFC 7517 §4). Raises PrivateKeySent if private members came along, InvalidKey
+    (with a JSON Pointer) for anything else that is not such a key, also for a `kid`, `use` or `alg` that disagrees.
+    """
+    if not isinstance(jwk, Mapping):
+        raise InvalidKey("A JWK is a JSON object.", pointer="")
+    if PRIVATE_MEMBERS & jwk.keys():
+        raise PrivateKeySent(
+            "This JWK holds its private part. The hub kept nothing of it, but it has left your hands: make a new key."
+        )
+    kty, crv = jwk.get("kty"), jwk.get("crv")
+    if (kty, crv) not in (("OKP", "Ed25519"), ("EC", "P-256")):
+        raise InvalidKey("The hub takes kty OKP with crv Ed25519, and kty EC with crv P-256.", pointer="/kty")
+    if kty == "OKP":
+        public = {"crv": "Ed25519", "kty": "OKP", "x": _coordinate(jwk, "x")}
+        _check_ed25519(_decode(public["x"]))
+    else:
+        public = {"crv": "P-256", "kty": "EC", "x": _coordinate(jwk, "x"), "y": _coordinate(jwk, "y")}
+        _check_p256(_decode(public["x"]), _decode(public["y"]))
+    _check_hints(jwk, public)
+    return public
+
+
+def thumbprint(public: Mapping[str, str]) -> str:
+    """The RFC 7638 thumbprint (SHA-256, base64url without padding) of what `read_public_jwk` returned."""
+    members = {name: public[name] for name in REQUIRED[public["kty"]]}
+    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
+    return base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
+
+
+def fingerprint(kid: str) -> str:
+    """The thumbprint in groups of four hexadecimal digits, for two people to compare over the telephone."""
+    digits = base64.urlsafe_b64decode(kid + "=").hex()
+    return " ".join(digits[start : start + 4] for start in range(0, len(digits), 4))
+
+
+def why_not_good(
+    *,
+    state: KeyState,
+    activated_at: datetime | None,
+    retired_at: datetime | None,
+    compromised_at: datetime | None,
+    received_at: datetime,
+) -> str | None:
+    """None if what the hub received at that moment under this key counts, else the reason it does not.
+
+    The reason is "compromised" from `compromised_at` on (at any time for a revoked key without one), "proposed"
+    before the activation, "retired" from the retirement on. The moment is the hub's clock, never the author's.
+    """
+    if state == KeyState.REVOKED and (compromised_at is None or received_at >= compromised_at):
+        return "compromised"
+    if activated_at is None or received_at < activated_at:
+        return "proposed"
+    if retired_at is not None and received_at >= retired_at:
+        return "retired"
+    return None
+
+
+def _coordinate(jwk: Mapping[object, object], name: str) -> str:
+    value = jwk.get(name)
+    if not isinstance(value, str):
+        raise InvalidKey(f"The member {name} must be a string.", pointer=f"/{name}")
+    try:
+        raw = _decode(value)
+    except (binascii.Error, ValueError):
+        raise InvalidKey(f"The member {name} is not base64url.", pointer=f"/{name}") from None
+    if len(raw) != 32 or _encode(raw) != value:  # one key, one spelling: else one key could have two thumbprints
+        raise InvalidKey(f"The member {name} must be 32 bytes in base64url without padding.", pointer=f"/{name}")
+    return value
+
+
+def _check_ed25519(x: bytes) -> None:
+    y_only = x[:31] + bytes([x[31] & 0x7F])
+    if y_only in SMALL_ORDER:
+        raise InvalidKey("This point is of small order: one signature would fit many messages.", pointer="/x")
+    if int.from_bytes(y_only, "little") >= 2**255 - 19 or not _is_on_edwards25519(y_only):
+        raise InvalidKey("The member x is not a point on Ed25519's curve.", pointer="/x")
+
+
+def _is_on_edwards25519(y_only: bytes) -> bool:
+    """RFC 8032 §5.1.3: there is an x with x² = (y² - 1) / (d y² + 1). OpenSSL takes any 32 bytes."""
+    p = 2**255 - 19
+    d = -121665 * pow(121666, -1, p) % p
+    y2 = pow(int.from_bytes(y_only, "little"), 2, p)
+    x2 = (y2 - 1) * pow(d * y2 + 1, -1, p) % p
+    return x2 == 0 or pow(x2, (p - 1) // 2, p) == 1
+
+
+def _check_p256(x: bytes, y: bytes) -> None:
+    numbers = EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), SECP256R1())
+    try:
+        numbers.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise InvalidKey("The members x and y are not a point on P-256.", pointer="/x") from None
+
+
+def _check_hints(jwk: Mapping[object, object], public: Mapping[str, str]) -> None:
+    if "kid" in jwk and jwk["kid"] != thumbprint(public):
+        raise InvalidKey("The kid must be the RFC 7638 thumbprint of the key, or be left out.", pointer="/kid")
+    if "use" in jwk and jwk["use"] != "sig":
+        raise InvalidKey("The key is not meant for signatures.", pointer="/use")
+    if "alg" in jwk and jwk["alg"] not in ALGORITHMS[public["kty"]]:
+        raise InvalidKey("The alg does not belong to this kind of key.", pointer="/alg")
+
+
+def _decode(value: str) -> bytes:
+    return base64.b64decode(value.encode("ascii") + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
