@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -52,10 +51,10 @@ def read_public_jwk(jwk: object) -> dict[str, str]:
         raise InvalidKey("The hub takes kty OKP with crv Ed25519, and kty EC with crv P-256.", pointer="/kty")
     if kty == "OKP":
         public = {"crv": "Ed25519", "kty": "OKP", "x": _coordinate(jwk, "x")}
-        _check_ed25519(_decode(public["x"]))
+        _check_ed25519(_raw(public["x"]))
     else:
         public = {"crv": "P-256", "kty": "EC", "x": _coordinate(jwk, "x"), "y": _coordinate(jwk, "y")}
-        _check_p256(_decode(public["x"]), _decode(public["y"]))
+        _check_p256(_raw(public["x"]), _raw(public["y"]))
     _check_hints(jwk, public)
     return public
 
@@ -100,11 +99,11 @@ def _coordinate(jwk: Mapping[object, object], name: str) -> str:
     if not isinstance(value, str):
         raise InvalidKey(f"The member {name} must be a string.", pointer=f"/{name}")
     try:
-        raw = _decode(value)
-    except (binascii.Error, ValueError):
-        raise InvalidKey(f"The member {name} is not base64url.", pointer=f"/{name}") from None
-    if len(raw) != 32 or _encode(raw) != value:  # one key, one spelling: else one key could have two thumbprints
-        raise InvalidKey(f"The member {name} must be 32 bytes in base64url without padding.", pointer=f"/{name}")
+        raw = from_base64url(value.encode())  # one key, one spelling: else one key could have two thumbprints
+    except ValueError:
+        raise InvalidKey(f"The member {name} is not base64url without padding.", pointer=f"/{name}") from None
+    if len(raw) != 32:
+        raise InvalidKey(f"The member {name} must be 32 bytes.", pointer=f"/{name}")
     return value
 
 
@@ -142,9 +141,13 @@ def _check_hints(jwk: Mapping[object, object], public: Mapping[str, str]) -> Non
         raise InvalidKey("The alg does not belong to this kind of key.", pointer="/alg")
 
 
-def _decode(value: str) -> bytes:
-    return base64.b64decode(value.encode("ascii") + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
+def _raw(coordinate: str) -> bytes:
+    return from_base64url(coordinate.encode())
 
 
-def _encode(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+def from_base64url(value: bytes) -> bytes:
+    """Decode canonical base64url without padding (RFC 7515 §2); anything else, stray bits included, is a ValueError."""
+    raw = base64.b64decode(value + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
+    if base64.urlsafe_b64encode(raw).rstrip(b"=") != value:
+        raise ValueError("not canonical base64url")
+    return raw
