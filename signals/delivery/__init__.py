@@ -1,1 +1,1 @@
-"""How bytes reach a partner: payload, signature, guard, sender."""
+"""How bytes reach a partner: signed, to permitted addresses only, within hard bounds. No models, no queries."""
