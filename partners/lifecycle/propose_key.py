@@ -1,0 +1,45 @@
+"""Propose a signing key: the hub knows it from now on, and nothing signed with it counts yet."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from hub.ledger.record import record
+from partners.core.keys import read_public_jwk, thumbprint
+from partners.core.refusals import KeyTaken, WrongState
+from partners.core.states import KeyState
+from partners.lifecycle.rows import lock_active_partner
+from partners.models import SigningKey
+
+MAX_PROPOSED = 20  # an API key alone may propose, so a stolen one must not fill the table
+
+
+def propose_key(jwk: object, *, partner_slug: str, actor: str, at: datetime) -> SigningKey:
+    """The proposed key, or this partner's key of that thumbprint as it stands: proposing twice changes nothing.
+
+    Raises InvalidKey, PrivateKeySent, KeyTaken for another partner's key, WrongState when too many are waiting.
+    """
+    public = read_public_jwk(jwk)
+    kid = thumbprint(public)
+    with transaction.atomic():
+        partner = lock_active_partner(partner_slug)
+        known = SigningKey.objects.filter(partner=partner, kid=kid).first()
+        if known is not None:
+            return known
+        if partner.signing_keys.filter(state=KeyState.PROPOSED.value).count() >= MAX_PROPOSED:
+            raise WrongState(f"{MAX_PROPOSED} proposed keys are waiting; retire some of them first.")
+        try:
+            with transaction.atomic():
+                key = SigningKey.objects.create(partner=partner, kid=kid, jwk=public, proposed_at=at)
+        except IntegrityError:
+            raise KeyTaken("This key cannot be registered; make a new one.") from None
+        record(
+            "key.proposed",
+            actor=actor,
+            at=at,
+            subjects=[f"partner:{partner_slug}", f"key:{kid}"],
+            facts={"jwk": public},
+        )
+    return key
