@@ -1,16 +1,66 @@
-"""What each database role may do: applied after every migration, idempotent, and checked by `manage.py doctor`."""
+"""What each database role may do: exactly this, applied after every migration, and checked by `manage.py doctor`."""
 
 from __future__ import annotations
 
-from django.db import connections
+from django.db import connections, transaction
+from django.db.backends.utils import CursorWrapper
 
-INSERT_ONLY = ("ledger_outbox",)  # the application adds a row and never sees it again
-NO_ACCESS = ("ledger_leaf", "ledger_frontier", "ledger_subject")  # the sequencer's alone
+APPLICATION = "heliograph_app"  # web and workers
+SEQUENCER = "heliograph_ledger"
+
+# Everything named ledger_… that is missing here (the leaves' partitions) gives nobody anything.
+RIGHTS: dict[str, dict[str, str]] = {
+    "ledger_outbox": {APPLICATION: "INSERT", SEQUENCER: "SELECT, DELETE"},
+    "ledger_leaf": {SEQUENCER: "SELECT, INSERT"},
+    "ledger_frontier": {SEQUENCER: "SELECT, UPDATE"},
+    "ledger_subject": {SEQUENCER: "SELECT, INSERT, UPDATE"},
+    "ledger_salt": {APPLICATION: "SELECT, INSERT, DELETE"},
+    "ledger_epoch": {APPLICATION: "SELECT, INSERT", SEQUENCER: "SELECT"},
+    "ledger_reading": {APPLICATION: "SELECT"},
+    "ledger_tree": {APPLICATION: "SELECT"},
+    "ledger_backlog": {APPLICATION: "SELECT"},
+    "django_migrations": {APPLICATION: "SELECT"},
+}
+_LEDGER = "ledger_"
+_EVERYTHING_ELSE = {APPLICATION: "SELECT, INSERT, UPDATE, DELETE"}
+_LOCK = 0x68656C696F01  # one process at a time gives rights
+
+
+def rights_of(table: str) -> dict[str, str]:
+    """Role → rights on one table or view."""
+    if table in RIGHTS:
+        return RIGHTS[table]
+    return {} if table.startswith(_LEDGER) else _EVERYTHING_ELSE
 
 
 def apply() -> None:
-    """Give the application and the sequencer exactly the rights they need, as the tables' owner."""
-    with connections["owner"].cursor() as cursor:
-        cursor.execute("GRANT USAGE ON SCHEMA public TO heliograph_app, heliograph_ledger")
-        cursor.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO heliograph_app")
-        cursor.execute("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO heliograph_app")
+    """Take every right away and give exactly those above, as the tables' owner; nobody sees the moment between."""
+    with transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        everybody = f"PUBLIC, {APPLICATION}, {SEQUENCER}"
+        for kind in ("TABLES", "SEQUENCES", "FUNCTIONS"):
+            cursor.execute(f"REVOKE ALL ON ALL {kind} IN SCHEMA public FROM {everybody}")
+        cursor.execute(f"REVOKE ALL ON SCHEMA public FROM {everybody}")
+        cursor.execute(f"GRANT USAGE ON SCHEMA public TO {APPLICATION}, {SEQUENCER}")
+        for (role, rights), tables in _by_rights(_relations(cursor, "rpv")).items():
+            cursor.execute(f"GRANT {rights} ON {', '.join(tables)} TO {role}")
+        sequences = [name for name in _relations(cursor, "S") if not name.startswith(_LEDGER)]
+        if sequences:
+            cursor.execute(f"GRANT USAGE, SELECT ON SEQUENCE {', '.join(sequences)} TO {APPLICATION}")
+        cursor.execute(f"GRANT EXECUTE ON FUNCTION ledger_make_room() TO {SEQUENCER}")
+
+
+def _relations(cursor: CursorWrapper, kinds: str) -> list[str]:
+    cursor.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = ANY(%s) ORDER BY 1",
+        [list(kinds)],
+    )
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _by_rights(tables: list[str]) -> dict[tuple[str, str], list[str]]:
+    together: dict[tuple[str, str], list[str]] = {}
+    for table in tables:
+        for role, rights in rights_of(table).items():
+            together.setdefault((role, rights), []).append(f'public."{table}"')
+    return together

@@ -1,11 +1,14 @@
 """`manage.py prepare_database`: run the migrations as the tables' owner and give each role its rights."""
 
-from typing import Any
+from __future__ import annotations
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.db import connections
 
 from hub.ledger import grants
+
+_LOCK = 0x68656C696F02  # several containers may start at once: one migrates, the others wait for it
 
 
 class Command(BaseCommand):
@@ -13,7 +16,12 @@ class Command(BaseCommand):
 
     help = "Run the migrations as the tables' owner and give each database role exactly its rights."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: object, **options: object) -> None:
         """Migrate, then grant."""
-        call_command("migrate", database="owner", interactive=False, verbosity=options["verbosity"])
-        grants.apply()
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        try:
+            call_command("migrate", database="owner", interactive=False, verbosity=options["verbosity"])
+            grants.apply()
+        finally:
+            connections["owner"].close()  # which lets the lock go

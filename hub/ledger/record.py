@@ -1,0 +1,152 @@
+"""Write down what happened, in its own transaction: an outbox row an event, of which the sequencer makes a leaf."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import connection
+from django.db.transaction import TransactionManagementError
+
+from hub.ledger import leaf
+from hub.ledger.actions import ACTIONS
+from hub.ledger.leaf import Json
+
+_ACTOR = re.compile(r"(partner|staff|system):[A-Za-z0-9._:-]+")
+_SUBJECT = re.compile(r"[a-z][a-z-]*:[A-Za-z0-9._:-]+")
+_ADDED_LATER = 256  # bytes: what the sequencer adds to an event (id, nonce, time, version and their names)
+_ADDED_PER_SUBJECT = 32  # bytes: {"id":…,"n":…} around each
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    `actor` is who did it ("partner:acme-social", "staff:7", "system:publisher"), `subjects` what it was done to
+    ("signal:<uuid>"), `facts` closed values that name nobody, `private` values kept only as salted commitments.
+    """
+
+    action: str
+    actor: str
+    at: datetime
+    subjects: tuple[str, ...] = ()
+    facts: Mapping[str, Json] = field(default_factory=dict)
+    private: Mapping[str, str | bytes] = field(default_factory=dict)
+
+
+def record(
+    action: str,
+    *,
+    actor: str,
+    at: datetime,
+    subjects: Iterable[str] = (),
+    facts: Mapping[str, Json] | None = None,
+    private: Mapping[str, str | bytes] | None = None,
+) -> None:
+    """Record one event; see record_many."""
+    record_many([Event(action, actor, at, tuple(subjects), facts or {}, private or {})])
+
+
+def record_many(events: Sequence[Event]) -> None:
+    """Add one outbox row per event by a single COPY, in the caller's transaction on the default connection.
+
+    Raises TransactionManagementError outside a transaction, ValueError for an action that ACTIONS does not name and for
+    a malformed actor or subject, and leaf.NotALeaf (a ValueError) for facts that have no canonical form or are too
+    large for a leaf. The salts of `private` values go to the salt table.
+    """
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("An event is recorded in the transaction of what happened; there is none.")
+    if not events:
+        return
+    ids = _ids(len(events))
+    salts: list[str] = []
+    rows = [f"{key}\t{_document(event, key, salts)}\n" for key, event in zip(ids, events, strict=True)]
+    _copy("COPY ledger_outbox (id, event) FROM STDIN", rows)
+    if salts:
+        _copy("COPY ledger_salt (event, field, subject, salt) FROM STDIN", salts)
+
+
+def erase_salts(subjects: Sequence[str]) -> int:
+    """Forget the salts of everything private that was recorded about any of these subjects; returns how many rows went.
+
+    An event's salts go whole, also where another subject shares it: what can still be opened is not erased.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM ledger_salt WHERE event IN (SELECT event FROM ledger_salt WHERE subject = ANY(%s))",
+            [list(subjects)],
+        )
+        return int(cursor.rowcount)
+
+
+def _document(event: Event, key: str, salts: list[str]) -> str:
+    """The event as canonical JSON with its backslashes doubled for COPY; adds the rows of its salts to `salts`."""
+    if event.action not in ACTIONS:
+        raise ValueError(f"{event.action!r} is no action of the ledger; hub/ledger/actions.py names them all.")
+    if not _ACTOR.fullmatch(event.actor):
+        raise ValueError("An actor is partner:<slug>, staff:<number> or system:<name>.")
+    subjects = list(dict.fromkeys(event.subjects))
+    if not all(map(_SUBJECT.fullmatch, subjects)):
+        raise ValueError("A subject is <kind>:<id>, such as signal:<uuid>.")
+    document = leaf.canonical(
+        {
+            "action": event.action,
+            "actor": event.actor,
+            "at": leaf.timestamp(event.at),
+            "commitments": _commit(event.private, subjects, key, salts) if event.private else {},
+            "facts": event.facts,
+            "subjects": subjects,
+        }
+    )
+    if len(document) + _ADDED_LATER + _ADDED_PER_SUBJECT * len(subjects) > leaf.LARGEST:
+        raise leaf.NotALeaf(
+            f"A leaf has at most {leaf.LARGEST:,} bytes; this event would make {len(document):,} and more."
+        )
+    return document.decode().replace("\\", "\\\\")
+
+
+def _commit(private: Mapping[str, str | bytes], subjects: list[str], key: str, salts: list[str]) -> dict[str, str]:
+    if not subjects:
+        raise ValueError("A private value is about somebody: without a subject nobody could ever erase it.")
+    commitments = {}
+    for name, value in private.items():
+        if not name.isidentifier():
+            raise ValueError("A private value's name is an identifier.")
+        salt = secrets.token_bytes(leaf.SALT_BYTES)
+        commitments[name] = leaf.commitment(salt, name, value)
+        salts += [f"{key}\t{name}\t{subject}\t\\\\x{salt.hex()}\n" for subject in subjects]
+    return commitments
+
+
+def _copy(statement: str, rows: list[str]) -> None:
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write("".join(rows))
+
+
+_newest = 0  # the time part of the last id given out by this process
+_giving_out = threading.Lock()
+
+
+def _ids(count: int) -> list[str]:
+    """UUIDs of version 7 (RFC 9562 §5.7, method 3) that rise within this process: the queue's order, and no fact."""
+    global _newest  # noqa: PLW0603  rising ids need the last one
+    nanoseconds = time.time_ns()
+    now = (nanoseconds // 1_000_000) << 12 | (nanoseconds % 1_000_000) * 4096 // 1_000_000
+    with _giving_out:
+        first = max(now, _newest + 1)
+        _newest = first + count - 1
+    chance = secrets.token_bytes(8 * count)
+    return [
+        str(uuid.UUID(int=_layout(first + i, int.from_bytes(chance[8 * i : 8 * i + 8], "big")))) for i in range(count)
+    ]
+
+
+def _layout(stamp: int, chance: int) -> int:
+    """48 bits of milliseconds, version 7, 12 bits of the millisecond's fraction, variant 10, 62 bits of chance."""
+    return (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | chance >> 2
