@@ -1,0 +1,1 @@
+"""The vault's commands for the person who runs the hub."""
