@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import settings
 
 from partners.core.credentials import digest_of, make_credential, token_of
 from partners.core.keys import thumbprint
 from partners.core.scopes import Scope
 from partners.core.states import KeyState, MembershipState, PartnerState
+from partners.lifecycle.endorse_key import endorse_key
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
 
 LONG_AGO = datetime(2025, 1, 2, 8, 0, tzinfo=UTC)  # when companies joined and their keys became active
 NOON = datetime(2025, 6, 2, 12, 0, tzinfo=UTC)  # the moment at which things happen in tests
+
+
+class Who(TypedDict):
+    """What every verb is told: `suspend_partner("acme-social", **WHO)`."""
+
+    actor: str
+    at: datetime
 
 
 class KeyPair(NamedTuple):
@@ -96,9 +106,12 @@ def a_membership(
     )
 
 
+def an_ed25519_key() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.generate()
+
+
 def public_jwk(private: Ed25519PrivateKey) -> dict[str, str]:
-    x = base64.urlsafe_b64encode(private.public_key().public_bytes_raw()).rstrip(b"=").decode()
-    return {"crv": "Ed25519", "kty": "OKP", "x": x}
+    return {"crv": "Ed25519", "kty": "OKP", "x": b64(private.public_key().public_bytes_raw())}
 
 
 def a_signing_key(
@@ -112,7 +125,7 @@ def a_signing_key(
     endorsed_by: SigningKey | None = None,
 ) -> KeyPair:
     """Times that the state demands and the test does not name are filled in with NOON."""
-    private = Ed25519PrivateKey.generate()
+    private = an_ed25519_key()
     jwk = public_jwk(private)
     is_proposed = state == KeyState.PROPOSED
     row = SigningKey.objects.create(
@@ -129,6 +142,41 @@ def a_signing_key(
         approved_by="" if endorsed_by or is_proposed else "staff:1",
     )
     return KeyPair(row, private)
+
+
+def b64(raw: bytes) -> str:
+    """Base64url without padding, as JOSE writes it."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def a_jws(header: Mapping[str, object], payload: bytes, private: Ed25519PrivateKey) -> bytes:
+    """A compact JWS over exactly these bytes, whatever the header claims."""
+    signed = f"{b64(json.dumps(header).encode())}.{b64(payload)}".encode()
+    return signed + b"." + b64(private.sign(signed)).encode()
+
+
+def an_endorsement(
+    key: KeyPair,
+    *,
+    by: KeyPair,
+    header: Mapping[str, object] | None = None,
+    claims: Mapping[str, object] | None = None,
+) -> bytes:
+    """A compact `key-endorsement+jws` of `key`, signed `by` another; `header` and `claims` replace single members."""
+    says = {
+        "v": 1,
+        "iss": key.row.partner.slug,
+        "jti": f"endorse-{key.kid}",
+        "iat": int(NOON.timestamp()),
+        "aud": settings.HUB_ID,
+        "jwk": key.row.jwk,
+    }
+    head = {"alg": "Ed25519", "kid": by.kid, "typ": "key-endorsement+jws"}
+    return a_jws({**head, **(header or {})}, json.dumps({**says, **(claims or {})}).encode(), by.private)
+
+
+def endorse(key: KeyPair, line: bytes, *, actor: str, at: datetime) -> SigningKey:
+    return endorse_key(line, kid=key.kid, partner_slug=key.row.partner.slug, hub_id=settings.HUB_ID, actor=actor, at=at)
 
 
 def an_api_key(

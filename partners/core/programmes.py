@@ -16,6 +16,7 @@ INDICATOR_TYPES = (
     *("username", "account_id", "email", "phone"),
 )
 VIOLATION = re.compile(r"[a-z][a-z0-9-]{1,39}")
+WORD = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 MAX_RETENTION_DAYS = 3650
 
 
@@ -59,8 +60,17 @@ def check_settings(settings: ProgrammeSettings) -> None:
     if unknown:
         raise InvalidProgramme(f"Unknown indicator types: {', '.join(sorted(unknown))}.", pointer="/indicator_types")
     _check_retention(settings.retention_days, settings.indicator_types)
+    _check_gates(settings.gates)
     if settings.agreement_version < 0:
         raise InvalidProgramme("An agreement's version is a number from 0.", pointer="/agreement_version")
+
+
+def _check_gates(gates: Mapping[str, object]) -> None:
+    """A gate's setting is a yes or no, a whole number, a word or a list of words: what a leaf can hold for ever."""
+    for name, value in gates.items():
+        values = value if isinstance(value, list) else [value]
+        if not WORD.fullmatch(name) or not all(type(each) in (bool, int, str) for each in values):
+            raise InvalidProgramme("A gate's setting is a yes or no, a whole number, or words.", pointer="/gates")
 
 
 def _check_words(words: Iterable[str], pointer: str) -> None:
@@ -75,5 +85,5 @@ def _check_retention(days: Mapping[str, int], indicator_types: Iterable[str]) ->
     if set(days) - {"*", *indicator_types}:
         raise InvalidProgramme("Retention names a type the programme does not take.", pointer="/retention_days")
     for value in days.values():
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_RETENTION_DAYS:
+        if type(value) is not int or not 1 <= value <= MAX_RETENTION_DAYS:  # JSON from people: True is no number
             raise InvalidProgramme(f"Retention is 1 to {MAX_RETENTION_DAYS} days.", pointer="/retention_days")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from hub.ledger.leaf import Json
 from hub.ledger.record import Event, record_many
 from partners.core import endorsement
 from partners.core.endorsement import Endorsement
@@ -73,7 +74,7 @@ def _was_said_before(partner: Partner, said: Endorsement) -> bool:
 def _events(said: Endorsement, partner_slug: str, *, actor: str, at: datetime) -> list[Event]:
     subjects = (f"partner:{partner_slug}", f"key:{said.endorsed_kid}")
     endorsed = {"endorsed_by": said.kid, "jti": said.jti, "digest": said.digest.hex()}
-    activated = {"jwk": said.jwk, "endorsed_by": said.kid}
+    activated: dict[str, Json] = {"jwk": said.jwk, "endorsed_by": said.kid}
     return [
         Event(action="key.endorsed", actor=actor, at=at, subjects=(*subjects, f"key:{said.kid}"), facts=endorsed),
         Event(action="key.activated", actor=actor, at=at, subjects=subjects, facts=activated),

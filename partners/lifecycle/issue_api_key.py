@@ -10,6 +10,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
+from hub.ledger.leaf import Json
 from hub.ledger.record import record
 from partners.core.credentials import digest_of, make_credential, token_of
 from partners.core.refusals import InvalidApiKeySettings, InvalidTime
@@ -60,7 +61,7 @@ def make_api_key(partner: Partner, use: Use, *, at: datetime, rolled_from: ApiKe
         partner=partner,
         label=use.label,
         secret_digest=digest_of(credential.secret),
-        scopes=sorted(use.scopes),
+        scopes=sorted(str(scope) for scope in use.scopes),
         networks=list(use.networks),
         issued_at=at,
         expires_at=use.expires_at,
@@ -74,7 +75,7 @@ def token_environment() -> str:
     return "live" if settings.IS_PRODUCTION else "dev"
 
 
-def facts_of(row: ApiKey) -> dict[str, object]:
+def facts_of(row: ApiKey) -> dict[str, Json]:
     """What an API key may do, as a leaf holds it."""
     return {
         "scopes": row.scopes,
