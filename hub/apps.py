@@ -8,3 +8,9 @@ class HubConfig(AppConfig):
 
     name = "hub"
     label = "hub"
+
+    def ready(self) -> None:
+        """Logging is set up here, because Django's own set-up is off (`LOGGING_CONFIG = None`)."""
+        from hub import logs
+
+        logs.configure()

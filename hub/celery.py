@@ -3,6 +3,7 @@
 import os
 
 from celery import Celery
+from celery.signals import setup_logging
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
@@ -29,4 +30,11 @@ app.conf.update(
     timezone="UTC",
     beat_schedule={},
 )
+
+
+@setup_logging.connect
+def _keep_our_logging(**_: object) -> None:
+    """Being connected is enough: Celery then leaves alone what `hub.apps` configured."""
+
+
 app.autodiscover_tasks(["signals", "partners", "hub.ledger"])

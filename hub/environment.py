@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -69,24 +70,26 @@ def kept_secret(path: Path) -> str:
         return path.read_text(encoding="ascii")
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text(encoding="ascii")
-        value = secrets.token_urlsafe(48)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(value)
-        return value
+        path.parent.chmod(0o700)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(48))
+    with contextlib.suppress(FileExistsError):
+        os.link(fresh, path)  # whole or not at all: of two processes at their first start, one wins
+    fresh.unlink()
+    return path.read_text(encoding="ascii")
 
 
 def database(url: str) -> dict[str, object]:
-    """Django's connection settings from `postgresql://user:password@host:port/name`; `host` may be a socket folder, percent-encoded."""
+    """Connection settings from `postgresql://user:password@host:port/name`; `host` may be a %-encoded folder."""
     parts = urlsplit(url)
-    if parts.scheme not in {"postgres", "postgresql"} or len(parts.path) < 2:  # noqa: PLR2004  "/" alone names no database
+    if parts.scheme not in {"postgres", "postgresql"} or len(parts.path) < 2:  # "/" alone names no database
         raise ImproperlyConfigured("A database URL must look like postgresql://user:password@host:port/name.")
     options = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
     netloc = parts.netloc.rpartition("@")[2]
-    host, _, port = netloc.partition(":") if not netloc.startswith("[") else (parts.hostname or "", "", str(parts.port or ""))
+    host, _, port = (
+        netloc.partition(":") if not netloc.startswith("[") else (parts.hostname or "", "", str(parts.port or ""))
+    )
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path[1:]),

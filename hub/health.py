@@ -1,0 +1,161 @@
+"""Alive? Ready? And the figures a monitor reads: the doors /livez, /readyz and /metrics."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from hub import embedded
+
+_BROKER_SECONDS = 1.0
+
+
+# ---------------------------------------------------------------- questions, each answered with None or one sentence
+def why_no_database() -> str | None:
+    """Whether the application's database answers to a role that is only the application's."""
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SELECT rolsuper, pg_has_role(current_user, 'pg_write_all_data', 'member') FROM pg_roles "
+                           "WHERE rolname = current_user")  # fmt: skip
+            is_superuser, writes_all = cursor.fetchone()
+    except DatabaseError:
+        return "The database does not answer."
+    if is_superuser or writes_all:
+        return "The application connects with a role that may do anything."
+    return None
+
+
+def why_not_migrated() -> str | None:
+    """Whether every migration has been applied."""
+    try:
+        executor = MigrationExecutor(connections["default"])
+        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return "The database does not answer."
+    return f"{len(waiting)} migrations wait for `manage.py prepare_database`." if waiting else None
+
+
+def why_no_broker() -> str | None:
+    """Whether the broker answers; without it nothing is lost, but every step waits for the next sweep."""
+    try:
+        with broker() as client:
+            client.ping()
+    except (redis.RedisError, OSError):
+        return "The broker does not answer."
+    return None
+
+
+def broker() -> redis.Redis:
+    """A client for one short question to the broker."""
+    return redis.Redis.from_url(
+        embedded.redis_url(settings.BROKER_URL),
+        socket_timeout=_BROKER_SECONDS,
+        socket_connect_timeout=_BROKER_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+# ---------------------------------------------------------------- doors
+@never_cache
+@require_safe
+def livez(_: HttpRequest) -> HttpResponse:
+    """Whether this process answers; nothing else is asked, so that a database's bad minute restarts no web server."""
+    return HttpResponse("alive\n", content_type="text/plain")
+
+
+@never_cache
+@require_safe
+def readyz(_: HttpRequest) -> HttpResponse:
+    """Whether to send requests here: 200 or 503, and which part is missing."""
+    answers = {"database": why_no_database(), "broker": why_no_broker()}
+    answers["migrations"] = _remembered_migrations() if answers["database"] is None else None
+    missing = {name: why for name, why in answers.items() if why is not None}
+    return JsonResponse({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+
+
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus' text format, for the monitor only: feed heads would tell a partner how much it may not see."""
+    if not may_read_metrics(request):
+        return HttpResponse("Not found.\n", status=404, content_type="text/plain")
+    return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
+
+
+def may_read_metrics(request: HttpRequest) -> bool:
+    """The bearer of HELIOGRAPH_METRICS_TOKEN; without such a setting, a direct request from this machine."""
+    if settings.METRICS_TOKEN:
+        given = request.headers.get("Authorization", "")
+        return hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
+    is_forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"))
+    try:
+        return not is_forwarded and ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
+
+
+_IS_MIGRATED: list[bool] = []
+
+
+def _remembered_migrations() -> str | None:
+    """Migrations are never taken back under a running process, so one good answer holds for its life."""
+    if _IS_MIGRATED:
+        return None
+    why = why_not_migrated()
+    if why is None:
+        _IS_MIGRATED.append(True)
+    return why
+
+
+# ---------------------------------------------------------------- figures
+class HubCollector(Collector):
+    """Asks the database and the broker at every scrape; labels are closed sets only."""
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is asked at registration."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures that need no room's own query."""
+        yield GaugeMetricFamily("heliograph_broker_up", "1 when the broker answers", value=why_no_broker() is None)
+        backlog = outbox_backlog()
+        yield GaugeMetricFamily("heliograph_database_up", "1 when the database answers", value=backlog is not None)
+        if backlog is not None:
+            rows, seconds = backlog
+            yield GaugeMetricFamily("heliograph_outbox_rows", "events that are not yet leaves", value=rows)
+            yield GaugeMetricFamily("heliograph_outbox_oldest_seconds", "age of the oldest of them", value=seconds)
+
+
+def outbox_backlog() -> tuple[int, float] | None:
+    """How many events wait for the sequencer and the age of the oldest in seconds; None when the database is silent."""
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT waiting, coalesce(extract(epoch FROM clock_timestamp() - uuid_extract_timestamp(oldest)), 0)"
+                " FROM ledger_backlog"
+            )
+            rows, seconds = cursor.fetchone()
+    except DatabaseError:
+        return None
+    return int(rows), max(0.0, float(seconds))
+
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+REGISTRY.register(HubCollector())
