@@ -1,13 +1,16 @@
 """The workers and their timetable. Celery only wakes the steps; the rows are the queue."""
 
 import os
+import warnings
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
+warnings.filterwarnings("ignore", category=SecurityWarning)  # running as root is `manage.py doctor`'s to mention
 app = Celery("heliograph")
 app.conf.update(
     broker_url=settings.BROKER_URL,

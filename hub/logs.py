@@ -100,6 +100,7 @@ def configure() -> None:
                 **{name: {"handlers": [], "propagate": True} for name in ("_granian", "granian.access", "celery")},
                 "django.request": {"level": "ERROR"},  # refusals are in the access log already
                 "django.security.DisallowedHost": {"level": "CRITICAL"},  # any scanner can fill a disk with these
+                "celery.beat": {"level": "WARNING"},
                 "celery.worker.strategy": {"level": "WARNING"},
                 "celery.app.trace": {"level": "WARNING"},  # wake-ups come by the thousand; the rows tell the story
             },

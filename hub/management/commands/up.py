@@ -36,7 +36,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000, help="the port to listen on; 0 takes a free one")
         parser.add_argument("--workers", type=int, default=1, help="how many web processes (default 1)")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: object, **options: Any) -> None:
         """Run until SIGINT, SIGTERM or SIGHUP; a second one does not wait for the work in hand."""
         asked = _Asked()
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -58,9 +58,9 @@ class Command(BaseCommand):
             if not asked.is_asked.is_set():
                 raise CommandError(str(error)) from None
         finally:
-            show.say("hub.stopping")
+            if hub.pids():
+                show.say("hub.stopping")
             hub.stop(hurry=asked.is_in_a_hurry)
-            show.say("hub.stopped")
 
     def _greet(self, show: Show, hub: RunningHub) -> None:
         show.say("hub.running")
