@@ -10,6 +10,7 @@ from pathlib import Path
 
 _home = Path(tempfile.mkdtemp(prefix="heliograph-test-"))
 _home.chmod(0o711)
+(_home / "static").mkdir()  # WhiteNoise warns where it is missing
 os.environ |= {
     "HELIOGRAPH_HOME": str(_home),
     "HELIOGRAPH_DATABASE_POOL": "no",

@@ -69,9 +69,10 @@ ACTIONS: dict[str, Action] = {
     "signal.withdrawn": Action("A signal was withdrawn by its author.", mirrored=True),
     "staff.account-created": Action("A staff account was made."),
     "staff.password-changed": Action("A member of staff changed their password."),
+    "staff.password-renewed": Action("A staff account got a new one-time password."),
     "staff.roles-changed": Action("A staff account's roles changed."),
     "staff.sign-in-failed": Action(
-        "Sign-ins to the admin failed; at most one leaf a minute and account, with the count."
+        "Signing in to the admin failed: the first, tenth, hundredth… failure of an account within a minute."
     ),
     "staff.signed-in": Action("A member of staff signed in to the admin."),
     "staff.signed-out": Action("A member of staff signed out of the admin."),

@@ -2,15 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any, TypeVar, cast
+
 from django.contrib.admin import AdminSite
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+
+from hub.staff.roles import roles_of
+from hub.staff.sign_in import MUST_CHANGE, ChangePassword, SignIn, sign_out
+
+_View = TypeVar("_View", bound=Callable[..., HttpResponseBase])
 
 
 class HubAdminSite(AdminSite):
-    """Stock Django admin under our name."""
+    """Stock Django admin, opened by roles instead of by superusers, that writes down who came and went."""
 
     site_header = "Heliograph"
     site_title = "Heliograph"
     index_title = "The hub"
+    site_url = None
+    enable_nav_sidebar = False
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Whether this is an active member of staff with at least one role."""
+        return bool(roles_of(request.user))
+
+    def admin_view(self, view: _View, cacheable: bool = False) -> _View:
+        """As Django's, but a one-time password opens nothing except the form to change it."""
+        guarded = super().admin_view(view, cacheable)
+        if view in (self.password_change, self.logout, self.i18n_javascript):
+            return guarded
+
+        def inner(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+            if self.has_permission(request) and request.session.get(MUST_CHANGE):
+                return HttpResponseRedirect(reverse("admin:password_change", current_app=self.name))
+            return guarded(request, *args, **kwargs)
+
+        return cast("_View", update_wrapper(inner, view))
+
+    @method_decorator(never_cache)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The sign-in form; somebody who is in already goes to the index."""
+        index = reverse("admin:index", current_app=self.name)
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(index)
+        context = {
+            **self.each_context(request),
+            "title": "Sign in",
+            "subtitle": None,
+            "app_path": request.get_full_path(),
+            "username": request.user.get_username(),
+            **(extra_context or {}),
+        }
+        if REDIRECT_FIELD_NAME not in request.GET and REDIRECT_FIELD_NAME not in request.POST:
+            context[REDIRECT_FIELD_NAME] = index
+        request.current_app = self.name
+        view = SignIn.as_view(
+            extra_context=context, authentication_form=AdminAuthenticationForm, template_name="admin/login.html"
+        )
+        return cast("HttpResponse", view(request))
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """End the session; POST only, as Django has it."""
+        with transaction.atomic():
+            if request.method == "POST":
+                sign_out(request, at=timezone.now())
+            return super().logout(request, extra_context)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The form that changes one's own password."""
+        request.current_app = self.name
+        view = ChangePassword.as_view(
+            form_class=AdminPasswordChangeForm,
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+            template_name="registration/password_change_form.html",
+        )
+        return cast("TemplateResponse", view(request))  # or a redirect: Django's stubs know one kind only
 
 
 site = HubAdminSite(name="admin")

@@ -1,0 +1,117 @@
+"""Who of the hub's own people may do what: closed lists of roles and capabilities, and one table between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import TypeAlias
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.core.exceptions import PermissionDenied
+from django.db.models import prefetch_related_objects
+
+Somebody: TypeAlias = AbstractBaseUser | AnonymousUser  # what `request.user` may be
+
+
+class Role(StrEnum):
+    """Stored as the Django group of the same name."""
+
+    ANALYST = "analyst"
+    SENIOR_ANALYST = "senior analyst"
+    COMPLIANCE = "compliance"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+
+
+class Capability(StrEnum):
+    """One thing that a door asks for before it opens."""
+
+    SIGNALS_VIEW = "signals.view"  # lists, values masked
+    SIGNALS_REVEAL = "signals.reveal"  # one value in full; leaves a leaf
+    SIGNALS_SEARCH = "signals.search"  # by value, through the blind index; leaves a leaf
+    SIGNALS_TRIAGE = "signals.triage"  # approve or refuse what is held
+    SIGNALS_QUARANTINE = "signals.quarantine"
+    SIGNALS_LEGAL_HOLD = "signals.legal-hold"  # keep what would be purged
+    SUBMISSIONS_VIEW = "submissions.view"
+    WARNING_LISTS_MANAGE = "warning-lists.manage"
+    PARTNERS_VIEW = "partners.view"  # with their memberships, keys and programmes
+    PARTNERS_MANAGE = "partners.manage"
+    PROGRAMMES_MANAGE = "programmes.manage"
+    KEYS_MANAGE = "keys.manage"  # partners' signing keys and API keys
+    ENDPOINTS_VIEW = "endpoints.view"
+    ENDPOINTS_MANAGE = "endpoints.manage"
+    LEDGER_READ = "ledger.read"
+    LEDGER_EXPORT = "ledger.export"
+    STAFF_VIEW = "staff.view"
+    STAFF_MANAGE = "staff.manage"
+
+
+_C = Capability
+_ANALYST = {
+    _C.SIGNALS_VIEW,
+    _C.SIGNALS_REVEAL,
+    _C.SIGNALS_SEARCH,
+    _C.SIGNALS_TRIAGE,
+    _C.SUBMISSIONS_VIEW,
+    _C.PARTNERS_VIEW,
+}
+_OVERSIGHT = {
+    _C.SIGNALS_VIEW,
+    _C.SUBMISSIONS_VIEW,
+    _C.PARTNERS_VIEW,
+    _C.ENDPOINTS_VIEW,
+    _C.STAFF_VIEW,
+    _C.LEDGER_READ,
+    _C.LEDGER_EXPORT,
+}
+
+CAPABILITIES: dict[Role, frozenset[Capability]] = {
+    Role.ANALYST: frozenset(_ANALYST),
+    Role.SENIOR_ANALYST: frozenset(_ANALYST | {_C.SIGNALS_QUARANTINE, _C.WARNING_LISTS_MANAGE, _C.ENDPOINTS_VIEW}),
+    Role.COMPLIANCE: frozenset(_OVERSIGHT | {_C.SIGNALS_SEARCH, _C.SIGNALS_REVEAL, _C.SIGNALS_LEGAL_HOLD}),
+    Role.OPERATOR: frozenset(
+        {
+            _C.SIGNALS_VIEW,
+            _C.SUBMISSIONS_VIEW,
+            _C.PARTNERS_VIEW,
+            _C.PARTNERS_MANAGE,
+            _C.PROGRAMMES_MANAGE,
+            _C.KEYS_MANAGE,
+            _C.ENDPOINTS_VIEW,
+            _C.ENDPOINTS_MANAGE,
+            _C.STAFF_VIEW,
+            _C.STAFF_MANAGE,
+            _C.LEDGER_READ,
+        }
+    ),
+    Role.AUDITOR: frozenset(_OVERSIGHT),
+}
+
+
+def roles_of(somebody: Somebody) -> frozenset[Role]:
+    """The roles of an active member of staff, by one query per user object; being a superuser gives none."""
+    if not (isinstance(somebody, User) and somebody.is_active and somebody.is_staff):
+        return frozenset()
+    prefetch_related_objects([somebody], "groups")
+    names = {group.name for group in somebody.groups.all()}
+    return frozenset(role for role in Role if role.value in names)
+
+
+def capabilities(roles: Iterable[Role]) -> frozenset[Capability]:
+    """What all these roles together may do."""
+    return frozenset[Capability]().union(*(CAPABILITIES[role] for role in roles))
+
+
+def has(somebody: Somebody, capability: Capability) -> bool:
+    """Whether one of their roles holds it."""
+    return capability in capabilities(roles_of(somebody))
+
+
+def require(somebody: Somebody, capability: Capability) -> User:
+    """The member of staff, or PermissionDenied (403 in the admin) with a sentence that names what is missing.
+
+    The doors of dangerous acts ask here, so step-up (a fresh second factor) and two-person approval belong here too.
+    """
+    if not isinstance(somebody, User) or not has(somebody, capability):
+        raise PermissionDenied(f"This needs the capability {capability.value}; ask an operator for a role that has it.")
+    return somebody
