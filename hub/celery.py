@@ -28,16 +28,24 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
     task_default_queue="default",
-    task_routes={"signals.verify": {"queue": "verify"}, "signals.deliver": {"queue": "deliver"}},
+    task_routes={  # by name, for wake-ups are sent by name
+        "signals.verify": {"queue": "verify"},
+        "signals.publish": {"queue": "verify"},
+        "signals.deliver": {"queue": "deliver"},
+    },
     task_publish_retry=False,
     timezone="UTC",
-    beat_schedule={},
+    beat_schedule={
+        "sweep": {"task": "signals.sweep", "schedule": 3.0, "options": {"expires": 6}},
+        "purge": {"task": "signals.purge", "schedule": 600.0, "options": {"expires": 600}},
+    },
 )
 
 
-@setup_logging.connect
 def _keep_our_logging(**_: object) -> None:
     """Being connected is enough: Celery then leaves alone what `hub.apps` configured."""
 
 
-app.autodiscover_tasks(["signals", "partners", "hub.ledger"])
+setup_logging.connect(_keep_our_logging)
+
+app.autodiscover_tasks(["signals"])

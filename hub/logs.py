@@ -172,19 +172,23 @@ def _describe_exception(_: object, __: str, event: Event) -> Event:
     if not isinstance(error, BaseException):
         return event
     event["error"] = f"{type(error).__module__}.{type(error).__qualname__}"
-    event["trace"] = [
-        f"{'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} in {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)[-12:]
-    ]
+    frames = traceback.extract_tb(error.__traceback__)
+    passed = [frame for frame in frames if not frame.filename.startswith("<frozen")]
+    event["trace"] = [f"{_short(frame.filename)}:{frame.lineno} in {frame.name}" for frame in passed[-12:]]
     if (cause := error.__cause__ or error.__context__) is not None:
         event["cause"] = f"{type(cause).__module__}.{type(cause).__qualname__}"
     database = next((each for each in (error, error.__cause__) if isinstance(each, psycopg.Error)), None)
     if database is not None and database.sqlstate:
         event["sqlstate"], event["constraint"] = database.sqlstate, database.diag.constraint_name
-    if said := _text_of(error, database):
+    is_at_import = any(frame.name == "exec_module" for frame in frames)  # then no partner's data is near
+    if said := str(error) if is_at_import else _text_of(error, database):
         event["said"] = said[:500]
     event["_is_described"] = True
     return event
+
+
+def _short(path: str) -> str:
+    return "/".join(Path(path).parts[-3:])
 
 
 def _text_of(error: BaseException, database: psycopg.Error | None) -> str | None:
