@@ -13,34 +13,30 @@ class PartnersRefusal(Refusal):
     code: ClassVar[str] = "partners-refused"
 
 
-class NoSuchPartner(PartnersRefusal):
+class NotFound(PartnersRefusal):
+    """There is no such thing, or it is not the asker's to see: the two are never told apart."""
+
+    code: ClassVar[str] = "not-found"
+
+
+class NoSuchPartner(NotFound):
     """There is no such partner, or the asker may not know of it."""
 
-    code: ClassVar[str] = "no-such-partner"
 
-
-class NoSuchProgramme(PartnersRefusal):
+class NoSuchProgramme(NotFound):
     """There is no such programme, or the asker is not in it."""
 
-    code: ClassVar[str] = "no-such-programme"
 
-
-class NoSuchMembership(PartnersRefusal):
+class NoSuchMembership(NotFound):
     """The partner has never been in that programme."""
 
-    code: ClassVar[str] = "no-such-membership"
 
-
-class NoSuchKey(PartnersRefusal):
+class NoSuchKey(NotFound):
     """There is no such signing key, or it is another partner's."""
 
-    code: ClassVar[str] = "no-such-key"
 
-
-class NoSuchApiKey(PartnersRefusal):
+class NoSuchApiKey(NotFound):
     """There is no such API key, or it is another partner's."""
-
-    code: ClassVar[str] = "no-such-api-key"
 
 
 class InvalidSlug(PartnersRefusal):

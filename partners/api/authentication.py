@@ -1,0 +1,97 @@
+"""Who is calling: reads a request's bearer token and answers with a Caller, or with one kind of 401 for everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication  # never rest_framework.views: it reads our settings
+from rest_framework.exceptions import AuthenticationFailed
+
+from partners.api.client_address import client_address, is_within, networks
+from partners.api.failures import failures
+from partners.core.credentials import Credential, is_secret, parse
+from partners.core.states import PartnerState
+from partners.lifecycle.issue_api_key import token_environment
+from partners.models import ApiKey
+from partners.public import Caller
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+SCHEME = "Bearer"
+DETAIL = "This request carries no usable API key."
+USED_EVERY = timedelta(minutes=1)
+_NO_DIGEST = bytes(32)
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`Authorization: Bearer hg_…`; `request.auth` becomes a Caller and `request.user` stays anonymous."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Caller] | None:
+        """None without the header (public doors are open); raises AuthenticationFailed for any unusable key."""
+        if "HTTP_AUTHORIZATION" not in request.META:
+            return None
+        caller = caller_of(request.META, at=timezone.now())
+        if caller is None:
+            raise AuthenticationFailed(DETAIL)
+        return AnonymousUser(), caller
+
+    def authenticate_header(self, request: Request) -> str:
+        """The challenge of a 401 (RFC 6750 §3)."""
+        del request  # the same for everybody
+        return SCHEME
+
+
+def caller_of(meta: Mapping[str, str], *, at: datetime) -> Caller | None:
+    """The caller behind a request's WSGI-style headers, or None: one query, and one more at most once a minute.
+
+    A mistyped token costs no query. Beyond that the same work is done whatever exists: unknown id, wrong secret,
+    expired, revoked, wrong network, suspended partner.
+    """
+    scheme, _, token = meta.get("HTTP_AUTHORIZATION", "").partition(" ")
+    credential = parse(token.strip(), environment=token_environment()) if scheme.lower() == SCHEME.lower() else None
+    if credential is None:
+        return None
+    row = ApiKey.objects.select_related("partner").filter(pk=credential.id).first()
+    reason = _why_unusable(row, credential, meta, at=at)
+    if row is None or reason is not None:
+        slug = row.partner.slug if row else None
+        failures.note(credential.id, reason or "unknown", partner_slug=slug, at=at)
+        return None
+    _note_use(row, at=at)
+    return Caller(
+        partner_id=row.partner_id,
+        slug=row.partner.slug,
+        api_key_id=row.pk,
+        scopes=frozenset(row.scopes),
+        is_probationary=row.partner.is_probationary,
+    )
+
+
+def _why_unusable(row: ApiKey | None, credential: Credential, meta: Mapping[str, str], *, at: datetime) -> str | None:
+    is_right = is_secret(credential.secret, bytes(row.secret_digest) if row else _NO_DIGEST)
+    address = client_address(
+        meta.get("REMOTE_ADDR", ""), meta.get("HTTP_X_FORWARDED_FOR", ""), trusted=settings.TRUSTED_PROXIES
+    )
+    if row is None:
+        return "unknown"
+    checks = {
+        "wrong-secret": not is_right,
+        "revoked": row.revoked_at is not None,
+        "expired": row.expires_at is not None and row.expires_at <= at,
+        "wrong-network": bool(row.networks) and not is_within(address, networks(tuple(row.networks))),
+        "partner-not-active": row.partner.state != PartnerState.ACTIVE,
+    }
+    return next((reason for reason, is_so in checks.items() if is_so), None)
+
+
+def _note_use(row: ApiKey, *, at: datetime) -> None:
+    if row.last_used_at is None or at - row.last_used_at >= USED_EVERY:
+        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=at - USED_EVERY)
+        ApiKey.objects.filter(stale, pk=row.pk).update(last_used_at=at)
