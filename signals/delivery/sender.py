@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace, TracebackType
+from functools import lru_cache
+from types import TracebackType
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -17,10 +20,10 @@ import structlog
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from signals.delivery.guard import BlockedAddress, socket_factory
+from signals.delivery.guard import AddrInfo, BlockedAddress, socket_factory
 from signals.delivery.outcome import Failure, Outcome, Request, excerpt_of, failure_of_status, retry_after_of
 from signals.delivery.tls import UnusableTls, context_of
-from signals.delivery.urls import Egress, EndpointUrlRefused, is_still_fine
+from signals.delivery.urls import Egress, EndpointUrlRefused, check_url
 
 CONNECT_DEADLINE = timedelta(seconds=5)
 BODY_DEADLINE = timedelta(seconds=2)  # after the status line; a receiver has said what matters by then
@@ -65,12 +68,10 @@ class Sender:
     async def __aenter__(self) -> Sender:
         connector = aiohttp.TCPConnector(
             limit=0,  # how many at once is for those who claim endpoints to say; each host has its own cap below
-            socket_factory=None if self._proxy else socket_factory(self._egress.allowed),
+            socket_factory=_dialling(_any_socket if self._proxy else socket_factory(self._egress.allowed)),
             resolver=self._resolver or aiohttp.ThreadedResolver(),
             ttl_dns_cache=10,
         )
-        traces = aiohttp.TraceConfig()
-        traces.on_connection_reuseconn.append(_note_reuse)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=_NoCookies(),
@@ -82,7 +83,6 @@ class Sender:
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             max_headers=MAX_HEADERS,
-            trace_configs=[traces],
         )
         return self
 
@@ -105,7 +105,7 @@ class Sender:
         began = time.perf_counter()
         failure: Failure | None
         try:
-            url = URL(is_still_fine(request.url, self._egress), encoded=True)
+            url = _target(request.url, self._egress)
             async with asyncio.timeout(request.timeout.total_seconds()):
                 await self._post_within_cap(self._session, url, request, seen)
         except Exception as error:  # noqa: BLE001  a receiver can make aiohttp raise almost anything
@@ -132,8 +132,9 @@ class Sender:
         async with place:
             seen.placed_at = time.perf_counter()
             context: ssl.SSLContext | bool = context_of(request.tls) if url.scheme == "https" else True
+            _current.set(seen)
             while True:
-                seen.is_reused = False
+                seen.has_dialled = False
                 try:
                     response = await session.post(
                         url,
@@ -142,12 +143,13 @@ class Sender:
                         allow_redirects=False,
                         ssl=context,
                         proxy=self._proxy,
-                        trace_request_ctx=seen,
                     )
+                except aiohttp.ClientConnectorError:
+                    raise
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                     # A kept connection that the receiver had closed meanwhile says nothing about the receiver. Each
                     # turn uses up one kept connection, and a fresh one that fails ends the loop.
-                    if not seen.is_reused:
+                    if seen.has_dialled:
                         raise
                 else:
                     await self._read(response, seen)
@@ -155,7 +157,8 @@ class Sender:
 
     async def _read(self, response: aiohttp.ClientResponse, seen: _Seen) -> None:
         seen.status = response.status
-        seen.retry_after = retry_after_of(response.headers.get("Retry-After"), at=datetime.now(UTC))
+        if "Retry-After" in response.headers:
+            seen.retry_after = retry_after_of(response.headers["Retry-After"], at=datetime.now(UTC))
         body = bytearray()
         try:
             async with asyncio.timeout(self._body_seconds):
@@ -174,10 +177,19 @@ class _Seen:
     """How far one post has come, kept outside the deadline that may cut it short."""
 
     placed_at: float = math.inf  # when its turn for this host came
-    is_reused: bool = False
+    has_dialled: bool = False  # False after an exchange: it went by a kept connection
     status: int | None = None
     excerpt: str = ""
     retry_after: timedelta | None = None
+
+
+_current: ContextVar[_Seen] = ContextVar("the post under way")
+
+
+@lru_cache(maxsize=4096)
+def _target(url: str, egress: Egress) -> URL:
+    """Where to post, as registered, byte for byte. The rules are asked again: they may have been tightened since."""
+    return URL(check_url(url, egress), encoded=True)
 
 
 class _NoCookies(aiohttp.DummyCookieJar):
@@ -187,8 +199,19 @@ class _NoCookies(aiohttp.DummyCookieJar):
         pass
 
 
-async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _parameters: object) -> None:
-    context.trace_request_ctx.is_reused = True
+def _dialling(make: Callable[[AddrInfo], socket.socket]) -> Callable[[AddrInfo], socket.socket]:
+    """Note on the post under way that it makes a connection; aiohttp's traces tell too, but for every step and at a cost."""
+
+    def dial(address_info: AddrInfo) -> socket.socket:
+        _current.get().has_dialled = True
+        return make(address_info)
+
+    return dial
+
+
+def _any_socket(address_info: AddrInfo) -> socket.socket:
+    family, kind, protocol, _, _ = address_info
+    return socket.socket(family, kind, protocol)
 
 
 def failure_of(error: Exception) -> Failure:

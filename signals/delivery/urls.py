@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from hub.refusal import Refusal
@@ -96,11 +95,6 @@ def check_url(url: str, egress: Egress) -> str:
         )
     _check_host(parts["host"], egress)
     return url
-
-
-is_still_fine = lru_cache(maxsize=4096)(
-    check_url
-)  # for the sender, which asks again for every attempt; refusals are not kept
 
 
 def _what_is_wrong(url: str) -> str:
