@@ -1,13 +1,25 @@
 """Every door of the hub on one screen."""
 
-from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
 
-from hub import health
+from hub import docs, health
+from hub.staff.site import site
+from partners.api.v1.programmes import HubJwks
+
+handler404 = "hub.problems.not_found"
+handler500 = "hub.problems.server_error"
 
 urlpatterns = [
+    path("", docs.front),
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
-    path("admin/", admin.site.urls),
+    path(".well-known/jwks.json", HubJwks.as_view()),
+    path("api/openapi.yaml", SpectacularAPIView.as_view(), name="openapi"),
+    path("api/docs", docs.api, name="api-docs"),
+    path("api/problems", docs.problems, name="api-problems"),
+    path("api/v1/", include("signals.api.v1.urls")),
+    path("api/v1/", include("partners.api.v1.urls")),
+    path("admin/", site.urls),
 ]

@@ -161,9 +161,11 @@ class Sender:
             seen.retry_after = retry_after_of(response.headers["Retry-After"], at=datetime.now(UTC))
         body = bytearray()
         try:
-            async with asyncio.timeout(self._body_seconds):
-                while len(body) < READ_BYTES and (chunk := await response.content.read(READ_BYTES - len(body))):
-                    body += chunk
+            body += response.content.read_nowait(READ_BYTES)  # what came with the headers: mostly all of it
+            if not response.content.at_eof():
+                async with asyncio.timeout(self._body_seconds):
+                    while len(body) < READ_BYTES and (chunk := await response.content.read(READ_BYTES - len(body))):
+                        body += chunk
         except (TimeoutError, aiohttp.ClientError, OSError):
             pass  # the status line has decided; a body cut short is a shorter excerpt
         finally:
@@ -200,7 +202,7 @@ class _NoCookies(aiohttp.DummyCookieJar):
 
 
 def _dialling(make: Callable[[AddrInfo], socket.socket]) -> Callable[[AddrInfo], socket.socket]:
-    """Note on the post under way that it makes a connection; aiohttp's traces tell too, but for every step and at a cost."""
+    """Note on the post under way that it makes a connection; cheaper than aiohttp's traces of every step."""
 
     def dial(address_info: AddrInfo) -> socket.socket:
         _current.get().has_dialled = True

@@ -1,0 +1,256 @@
+"""Let a request wait for news without holding a thread or a database connection: long-polls and `Prefer: wait`.
+
+The views know nothing of waiting. One that has nothing to say names what would be news in an internal header; this
+ASGI layer then waits on an event, asks the view again when the event comes, and answers when there is something to say
+or the time is up. One Valkey subscription per process wakes everybody; since Valkey may lose messages, the heads and
+submissions that are waited for are also looked up every two seconds, in two queries for all waiters together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import redis.asyncio
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import close_old_connections
+
+from signals import queries, wake
+
+logger = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+WAIT_HEADER = b"heliograph-internal-wait"
+RECHECK_SECONDS = 2.0
+_AGAIN_SECONDS = 0.005  # pause before asking again, so that a burst of moves is one answer
+
+
+class Waiters:
+    """Everybody in this process who waits, by what they wait for, and the two ways they are woken."""
+
+    def __init__(self) -> None:
+        self._heads: dict[int, int] = {}  # the latest head heard of, per programme
+        self._decided: dict[str, float] = {}  # submissions lately finished, with when we heard
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def register(self, topic: str) -> asyncio.Event:
+        """An event that is set when the topic ("feed 12", "submission <id>") may have news."""
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._recheck())]
+        event = asyncio.Event()
+        self._waiting.setdefault(topic, set()).add(event)
+        return event
+
+    def forget(self, topic: str, event: asyncio.Event) -> None:
+        """Stop waiting."""
+        events = self._waiting.get(topic, set())
+        events.discard(event)
+        if not events:
+            self._waiting.pop(topic, None)
+
+    def has_news(self, topic: str, seen: int) -> bool:
+        """Whether news came between the view's look and the registration."""
+        kind, _, key = topic.partition(" ")
+        return self._heads.get(int(key), 0) > seen if kind == "feed" else key in self._decided
+
+    async def _listen(self) -> None:
+        """Hear of moved heads and finished submissions; reconnect for ever."""
+        url = settings.BROKER_URL.replace("redis+socket://", "unix://")
+        while True:
+            try:
+                async with redis.asyncio.Redis.from_url(url, socket_connect_timeout=2) as valkey:
+                    async with valkey.pubsub(ignore_subscribe_messages=True) as subscription:
+                        await subscription.subscribe(wake.CHANGED, wake.DECIDED)
+                        async for message in subscription.listen():
+                            self._hear(message["channel"].decode("ascii"), message["data"].decode("ascii"))
+            except (redis.RedisError, OSError):
+                await asyncio.sleep(1)
+
+    def _hear(self, channel: str, text: str) -> None:
+        if channel == wake.CHANGED:
+            programme, _, head = text.partition(" ")
+            self._head_moved(int(programme), int(head))
+        else:
+            self._finished(text)
+
+    def _head_moved(self, programme_id: int, head: int) -> None:
+        if head > self._heads.get(programme_id, 0):
+            self._heads[programme_id] = head
+            self._wake(f"feed {programme_id}")
+
+    def _finished(self, submission_id: str) -> None:
+        now = time.monotonic()
+        self._decided[submission_id] = now
+        if len(self._decided) > 10_000:  # noqa: PLR2004  a bound on memory; only the last seconds matter
+            self._decided = {key: heard for key, heard in self._decided.items() if heard > now - 10}
+        self._wake(f"submission {submission_id}")
+
+    def _wake(self, topic: str) -> None:
+        for event in self._waiting.get(topic, ()):
+            event.set()
+
+    async def _recheck(self) -> None:
+        """What a lost message would have told."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            if not self._waiting:
+                continue
+            submissions = [UUID(topic.split()[1]) for topic in self._waiting if topic.startswith("submission ")]
+            try:
+                heads, finished = await sync_to_async(_look_up, thread_sensitive=False)(submissions)
+            except Exception as error:  # noqa: BLE001  the database may be away; the waiters go on waiting
+                logger.warning("waiting.recheck_failed", extra={"reason": type(error).__name__})
+                continue
+            for programme_id, head in heads.items():
+                self._head_moved(programme_id, head)
+            for submission_id in finished:
+                self._finished(str(submission_id))
+
+
+def _look_up(submissions: list[UUID]) -> tuple[dict[int, int], set[UUID]]:
+    close_old_connections()
+    try:
+        return queries.heads(), queries.finished(submissions) if submissions else set()
+    finally:
+        close_old_connections()
+
+
+class Waiting:
+    """The ASGI layer: asks the application again while there is nothing to say and time is left."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.waiters = Waiters()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything through, except answers that name what they wait for."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        first = _Answer(send)
+        await self.app(scope, receive, first.send)
+        if first.wish is None:
+            await first.finish()
+            return
+        kind, key, seen, seconds = _read_wish(first.wish)
+        if kind == "submission":
+            again = _get(scope, first.location)
+        else:
+            again = _get(scope, scope["path"], scope["query_string"])
+        await self._wait(again, f"{kind} {key}", seen, seconds, receive, first)
+
+    async def _wait(
+        self, again: Scope, topic: str, seen: int, seconds: float, receive: Receive, answer: _Answer
+    ) -> None:
+        deadline = time.monotonic() + seconds
+        gone = asyncio.ensure_future(_disconnected(receive))
+        event = self.waiters.register(topic)
+        try:
+            while not gone.done():
+                if not self.waiters.has_news(topic, seen):
+                    left = deadline - time.monotonic()
+                    woken = asyncio.ensure_future(event.wait())
+                    await asyncio.wait({woken, gone}, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
+                    woken.cancel()
+                    if not event.is_set():
+                        break
+                await asyncio.sleep(_AGAIN_SECONDS)
+                event.clear()
+                fresh = _Answer(answer.outer)
+                await self.app(again, _nothing, fresh.send)
+                if topic.startswith("submission") and fresh.status == 200:  # noqa: PLR2004
+                    fresh.add_header(b"preference-applied", b"wait")
+                    fresh.add_header(b"location", answer.location.encode("ascii"))
+                    answer = fresh
+                    break
+                answer = fresh
+                if fresh.wish is None:
+                    break
+                seen = _read_wish(fresh.wish)[2]
+        finally:
+            self.waiters.forget(topic, event)
+            was_gone = gone.done()
+            gone.cancel()
+        if not was_gone:
+            await answer.finish()
+
+
+class _Answer:
+    """A response held back until it is known whether it is the one to send; others stream through untouched."""
+
+    def __init__(self, outer: Send) -> None:
+        self.outer = outer
+        self.start: Message | None = None
+        self.body: list[Message] = []
+        self.wish: str | None = None
+        self.status = 0
+        self.location = ""
+
+    async def send(self, message: Message) -> None:
+        """Hold the start back; hold the bodies of answers that wish to wait."""
+        if message["type"] == "http.response.start":
+            self.start, self.status = message, message["status"]
+            headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+            found = dict(headers)
+            self.location = found.get(b"location", b"").decode("latin-1")
+            wish = found.get(WAIT_HEADER)
+            self.wish = wish.decode("ascii") if wish is not None else None
+            message["headers"] = [pair for pair in headers if pair[0] != WAIT_HEADER]
+        else:
+            self.body.append(message)
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """Add to the held-back start."""
+        assert self.start is not None
+        self.start["headers"] = [*self.start["headers"], (name, value)]
+
+    async def finish(self) -> None:
+        """Send what was held back."""
+        if self.start is not None:
+            await self.outer(self.start)
+        for message in self.body:
+            await self.outer(message)
+
+
+def _read_wish(wish: str) -> tuple[str, str, int, float]:
+    """kind, key, the head seen (feeds only) and seconds, from "feed 12 345 30" or "submission <id> 30"."""
+    parts = wish.split()
+    if parts[0] == "feed":
+        return parts[0], parts[1], int(parts[2]), float(parts[3])
+    return parts[0], parts[1], 0, float(parts[2])
+
+
+def _get(scope: Scope, path: str, query: bytes = b"") -> Scope:
+    path = urlsplit(path).path
+    dropped = {b"content-length", b"content-type", b"content-encoding", b"prefer", b"transfer-encoding"}
+    headers = [pair for pair in scope["headers"] if pair[0].lower() not in dropped]
+    return {
+        **scope,
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode("ascii"),
+        "query_string": query,
+        "headers": headers,
+        "state": dict(scope.get("state") or {}),
+    }
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

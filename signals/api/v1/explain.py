@@ -1,0 +1,42 @@
+"""How the hub reads a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from signals.api.v1.problems import problems
+from signals.api.v1.serializers import QuestionShape, ReadingShape
+from signals.core import indicators
+
+
+class ExplainView(APIView):
+    """Explains; keeps nothing and looks nothing up."""
+
+    @extend_schema(
+        operation_id="explainValue",
+        summary="Explain how the hub reads a value",
+        request=QuestionShape,
+        responses={200: ReadingShape, **problems(400, 401, 415, 422)},
+    )
+    def post(self, request: Request) -> Response:
+        """The normalised value, and what was changed."""
+        form = QuestionShape(data=request.data)
+        form.is_valid(raise_exception=True)
+        asked: dict[str, Any] = form.validated_data
+        reading = indicators.read(
+            asked["type"], asked["value"], service=asked.get("service"), quality=asked.get("quality")
+        )
+        return Response(
+            {
+                "type": reading.type,
+                "value": reading.value,
+                "service": reading.service,
+                "changes": list(reading.changes),
+                "weaknesses": list(reading.weaknesses),
+            }
+        )

@@ -1,0 +1,214 @@
+"""Shapes of the API, in and out: what OpenAPI says and what is checked of a request's form. Nothing here asks the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from signals.core.indicators import INDICATOR_TYPES
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses members it does not know, so that a typo is never silently dropped."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Check names first, then values."""
+        if isinstance(data, dict):
+            unknown = sorted(set(data) - set(self.fields))
+            if unknown:
+                raise serializers.ValidationError({str(unknown[0])[:64]: ["This member is not known here."]})
+        return super().to_internal_value(data)
+
+
+class VerdictShape(serializers.Serializer[Any]):
+    """The hub's verdict on one line of a submission."""
+
+    line = serializers.IntegerField(min_value=1)
+    type = serializers.CharField(help_text="signal, routing, withdrawal; empty where the line could not be read")
+    jti = serializers.CharField(required=False)
+    verdict = serializers.ChoiceField(choices=["accepted", "held", "refused"])
+    code = serializers.CharField(required=False, help_text="stable code of a refusal")
+    detail = serializers.CharField(required=False)
+    pointer = serializers.CharField(required=False, help_text="JSON Pointer to the member at fault")
+    signal = serializers.UUIDField(required=False)
+    revision = serializers.IntegerField(required=False)
+    state = serializers.CharField(required=False, help_text="the signal's state now")
+    waiting = serializers.ChoiceField(choices=["routing", "signal"], required=False)
+    held = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class CountsShape(serializers.Serializer[Any]):
+    """How many of a submission's lines met which verdict."""
+
+    accepted = serializers.IntegerField()
+    held = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    pending = serializers.IntegerField()
+
+
+class SubmissionShape(serializers.Serializer[Any]):
+    """A submission and its verdicts so far."""
+
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=["pending", "done"])
+    received_at = serializers.DateTimeField()
+    statements = serializers.IntegerField()
+    counts = CountsShape()
+    verdicts = VerdictShape(many=True)
+
+
+class OwnSignalShape(serializers.Serializer[Any]):
+    """What its author may know of a signal."""
+
+    id = serializers.UUIDField()
+    programme = serializers.CharField()
+    jti = serializers.CharField(allow_null=True)
+    type = serializers.CharField()
+    state = serializers.CharField()
+    revision = serializers.IntegerField()
+    waiting = serializers.CharField(allow_null=True)
+    held = serializers.ListField(child=serializers.CharField())
+    received_at = serializers.DateTimeField()
+    published_at = serializers.DateTimeField(allow_null=True)
+    changed_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+
+
+class IndicatorShape(serializers.Serializer[Any]):
+    """An indicator as the hub reads it."""
+
+    type = serializers.CharField()
+    value = serializers.CharField()
+    service = serializers.CharField(required=False)
+    changes = serializers.ListField(child=serializers.CharField())
+
+
+class ItemShape(serializers.Serializer[Any]):
+    """One entry of a feed: live with everything, or a tombstone with the first four members only."""
+
+    id = serializers.UUIDField()
+    revision = serializers.IntegerField(min_value=1)
+    state = serializers.ChoiceField(choices=["published", "restricted", "withdrawn", "expired", "quarantined"])
+    changed_at = serializers.DateTimeField()
+    issuer = serializers.CharField(required=False)
+    received_at = serializers.DateTimeField(required=False)
+    permitted = serializers.ListField(child=serializers.CharField(), required=False)
+    indicator = IndicatorShape(required=False)
+    signal = serializers.DictField(required=False, help_text="the author's payload, as signed")
+    jws = serializers.CharField(required=False, help_text="the author's statement verbatim; the authoritative copy")
+
+
+class PageShape(serializers.Serializer[Any]):
+    """A page of a feed."""
+
+    programme = serializers.CharField()
+    channel = serializers.CharField()
+    epoch = serializers.IntegerField()
+    walk = serializers.IntegerField()
+    listed = serializers.BooleanField(help_text="drop what this walk did not list")
+    more = serializers.BooleanField()
+    next = serializers.CharField(help_text="the cursor to send as `after`; store it with the page")
+    items = ItemShape(many=True)
+
+
+class FilterShape(StrictSerializer):
+    """What an endpoint wants; empty lists want everything."""
+
+    types = serializers.ListField(child=serializers.ChoiceField(choices=sorted(INDICATOR_TYPES)), required=False)
+    violations = serializers.ListField(child=serializers.SlugField(max_length=64), required=False, max_length=100)
+    issuers = serializers.ListField(child=serializers.SlugField(max_length=64), required=False, max_length=100)
+
+
+class NewEndpointShape(StrictSerializer):
+    """A webhook address to register."""
+
+    programme = serializers.SlugField(max_length=64)
+    url = serializers.CharField(max_length=2000)
+    filter = FilterShape(required=False)
+    batch_size = serializers.IntegerField(min_value=1, max_value=1000, default=200)
+
+
+class ChangedEndpointShape(StrictSerializer):
+    """What may change of an endpoint; a new filter begins a new walk."""
+
+    url = serializers.CharField(max_length=2000, required=False)
+    filter = FilterShape(required=False)
+    batch_size = serializers.IntegerField(min_value=1, max_value=1000, required=False)
+    state = serializers.ChoiceField(choices=["active", "paused"], required=False)
+
+
+class AttemptShape(serializers.Serializer[Any]):
+    """One POST to an endpoint."""
+
+    at = serializers.DateTimeField()
+    signals = serializers.IntegerField()
+    delivered = serializers.BooleanField()
+    status = serializers.IntegerField(allow_null=True)
+    error = serializers.CharField(allow_blank=True)
+    latency_ms = serializers.IntegerField()
+
+
+class EndpointShape(serializers.Serializer[Any]):
+    """A webhook address as its owner sees it."""
+
+    id = serializers.UUIDField()
+    programme = serializers.CharField()
+    url = serializers.CharField()
+    filter = FilterShape()
+    batch_size = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=["active", "paused", "disabled"])
+    state_reason = serializers.CharField(allow_blank=True)
+    failures = serializers.IntegerField()
+    next_attempt_at = serializers.DateTimeField()
+    last_success_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    last_attempt = AttemptShape(allow_null=True)
+
+
+class AddedEndpointShape(EndpointShape):
+    """A new endpoint with its secret, shown this once."""
+
+    secret = serializers.CharField(help_text="whsec_…, for verifying webhook-signature (Standard Webhooks 1.0)")
+
+
+class QuestionShape(StrictSerializer):
+    """A value to explain."""
+
+    type = serializers.ChoiceField(choices=sorted(INDICATOR_TYPES))
+    value = serializers.CharField(max_length=4096, trim_whitespace=False)
+    service = serializers.CharField(max_length=253, required=False)
+    quality = serializers.IntegerField(min_value=0, max_value=100, required=False)
+
+
+class ReadingShape(serializers.Serializer[Any]):
+    """How the hub reads a value."""
+
+    type = serializers.CharField()
+    value = serializers.CharField()
+    service = serializers.CharField(allow_null=True)
+    changes = serializers.ListField(child=serializers.CharField())
+    weaknesses = serializers.ListField(child=serializers.CharField())
+
+
+class FallShape(StrictSerializer):
+    """Since when a key is in wrong hands; leave it out when that is unknown."""
+
+    compromised_at = serializers.DateTimeField(required=False)
+
+
+class FallenShape(serializers.Serializer[Any]):
+    """The keys that fell: the one named, and what it endorsed since."""
+
+    revoked = serializers.ListField(child=serializers.CharField())
+
+
+class ProblemShape(serializers.Serializer[Any]):
+    """A problem document (RFC 9457)."""
+
+    type = serializers.URLField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+    pointer = serializers.CharField(required=False)

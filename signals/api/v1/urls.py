@@ -1,0 +1,21 @@
+"""Our own dialect, door by door."""
+
+from django.urls import path
+
+from signals.api.v1.endpoints import EndpointsView, EndpointView
+from signals.api.v1.explain import ExplainView
+from signals.api.v1.feed import FeedView
+from signals.api.v1.keys import RevokeKeyView
+from signals.api.v1.statements import OwnSignalView, StatementsView, SubmissionView
+
+app_name = "v1"
+urlpatterns = [
+    path("statements", StatementsView.as_view(), name="statements"),
+    path("submissions/<uuid:submission_id>", SubmissionView.as_view(), name="submission"),
+    path("signals/<uuid:signal_id>", OwnSignalView.as_view(), name="signal"),
+    path("programmes/<slug:slug>/feed", FeedView.as_view(), name="feed"),
+    path("endpoints", EndpointsView.as_view(), name="endpoints"),
+    path("endpoints/<uuid:endpoint_id>", EndpointView.as_view(), name="endpoint"),
+    path("keys/<str:kid>/revoke", RevokeKeyView.as_view(), name="revoke-key"),
+    path("explain", ExplainView.as_view(), name="explain"),
+]

@@ -1,0 +1,191 @@
+"""Read a page of a feed as one partner may see it now, and record that it was disclosed before a byte leaves.
+
+One statement reads the head and the rows up to it, so a page is one snapshot. Limits count visible rows: what a partner
+may not see leaves no trace in a page, its length or its cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from hub.ledger.record import record
+from hub.vault import keyring
+from partners import public
+from partners.public import MembershipFacts
+from signals.lifecycle.examine import context
+from signals.lifecycle.moves import root_of_pairs
+from signals.lifecycle.walk import Place
+from signals.models import Disclosure
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one page holds: its items as JSON bytes, where it ends, and whether it completes the walk's listing."""
+
+    place: Place  # where the reader stands after this page
+    items: list[bytes]
+    more: bool
+    listed: bool
+
+    @property
+    def is_silent(self) -> bool:
+        """Nothing to say: the reader has seen everything there is for it."""
+        return not self.items and not self.listed
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads, under which names its issuers are known, and through which channel."""
+
+    partner_id: int
+    slug: str
+    slugs: Mapping[int, str]  # of every partner in the programme, by id
+    programme_slug: str
+
+
+def reader_of(member: MembershipFacts, *, at: datetime) -> Reader:
+    """The reader that a member is; one query for the names of its fellow members."""
+    slugs = {other.partner_id: other.partner_slug for other in public.members(member.programme_id, at=at)}
+    return Reader(member.partner_id, member.partner_slug, slugs, member.programme_slug)
+
+
+def read_page(place: Place, *, reader: Reader, limit: int, at: datetime, up_to: int | None = None) -> Page:
+    """The next page after a place, at most `limit` items, never beyond position `up_to`; recorded unless it is silent."""
+    walk = place.walk
+    with transaction.atomic():
+        head, rows = _rows(place, reader=reader, limit=limit, up_to=up_to)
+        end = head if up_to is None else min(head, up_to)
+        more = len(rows) > limit
+        rows = rows[:limit]
+        to = rows[-1].position if more else max(end, place.position)
+        listed = place.position < walk.floor <= to
+        page = Page(Place(walk, to), [], more, listed)
+        if rows or listed:
+            _record(place, to=to, head=head, rows=rows, reader=reader, at=at)
+    page.items.extend(_render(row, reader.slugs) for row in rows)
+    return page
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    position: int
+    id: UUID
+    revision: int
+    state: str
+    removal: str
+    issuer_id: int
+    changed_at: datetime
+    received_at: datetime
+    permitted: list[str]
+    statement_id: UUID
+    sealed: bytes | None
+
+
+def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tuple[int, list[_Row]]:
+    walk = place.walk
+    wanted = walk.filter
+    clauses = [clause for name, clause in _FILTERS.items() if wanted.get(name)]
+    if not wanted.get("own"):
+        clauses.append("signal.issuer_id <> %(partner)s")
+    if up_to is not None:
+        clauses.append("signal.position <= %(up_to)s")
+    query = _PAGE.replace("/*filters*/", "".join(f" AND {clause}" for clause in clauses))
+    parameters = {
+        "programme": walk.programme_id,
+        "partner": reader.partner_id,
+        "after": place.position,
+        "floor": walk.floor,
+        "limit": limit + 1,
+        "up_to": up_to,
+        **{name: wanted[name] for name in _FILTERS if wanted.get(name)},
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        found = cursor.fetchall()
+    head = found[0][0] if found and found[0][0] is not None else 0
+    return head, [_Row(*row[1:]) for row in found if row[1] is not None]
+
+
+def _record(place: Place, *, to: int, head: int, rows: list[_Row], reader: Reader, at: datetime) -> None:
+    root = root_of_pairs((row.id, row.revision) for row in rows)
+    Disclosure.objects.create(
+        walk=place.walk, from_position=place.position, to_position=to, head=head, count=len(rows), root=root, at=at
+    )
+    is_pull = place.walk.channel == "pull"
+    record(
+        "feed.disclosed" if is_pull else "delivery.disclosed",
+        actor=f"partner:{reader.slug}" if is_pull else "system:deliverer",
+        at=at,
+        subjects=[f"partner:{reader.slug}", f"programme:{reader.programme_slug}"],
+        facts={"channel": place.walk.channel, "walk": place.walk.pk, "count": len(rows), "root": root.hex()},
+    )
+
+
+def _render(row: _Row, slugs: Mapping[int, str]) -> bytes:
+    """One item as JSON: what moves, and for a live signal the sealed members that `examine` rendered when it came.
+
+    Every value spliced in here is from a closed set (ids, states, slugs, permitted actions) and needs no escaping.
+    """
+    state = row.removal or row.state
+    moving = (
+        f'{{"id":"{row.id}","revision":{row.revision},"state":"{state}","changed_at":"{_time(row.changed_at)}"'
+    )
+    if row.sealed is None:
+        return f"{moving}}}".encode("ascii")
+    said = keyring.open_sealed(row.sealed, context=context(row.statement_id))
+    permitted = '"investigate"' if row.state == "restricted" else ",".join(f'"{action}"' for action in row.permitted)
+    facts = (
+        f'{moving},"issuer":"{slugs[row.issuer_id]}","received_at":"{_time(row.received_at)}",'
+        f'"permitted":[{permitted}],'
+    )
+    return b"".join((facts.encode("ascii"), said, b"}"))
+
+
+def _time(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+_FILTERS = {
+    "types": "signal.indicator_type = ANY(%(types)s)",
+    "violations": "signal.violation = ANY(%(violations)s)",
+    "issuers": "signal.issuer_id = ANY(%(issuers)s)",
+}
+
+# A signal under a fallen key is a tombstone from the moment of the fall, moved or not; tombstones at or below the floor
+# are not served. `only` signals are found by the reader's routes, so their number and not the feed's length counts.
+_PAGE = """
+WITH head AS (SELECT position FROM signals_head WHERE programme_id = %(programme)s),
+shown AS (
+    (SELECT signal.*, fallen.key_id IS NOT NULL AS has_fallen
+       FROM signals_signal AS signal
+       LEFT JOIN signals_distrust AS fallen ON fallen.key_id = signal.key_id AND NOT signal.is_cleared
+             AND (fallen.since IS NULL OR signal.received_at >= fallen.since)
+      WHERE signal.programme_id = %(programme)s AND signal.position > %(after)s AND signal.audience <> 'only'
+        AND NOT (signal.audience = 'except' AND %(partner)s = ANY (signal.audience_partners))
+        AND ((signal.removal = '' AND fallen.key_id IS NULL) OR signal.position > %(floor)s)/*filters*/
+      ORDER BY signal.position LIMIT %(limit)s)
+    UNION ALL
+    (SELECT signal.*, fallen.key_id IS NOT NULL AS has_fallen
+       FROM signals_route AS route
+       JOIN signals_signal AS signal ON signal.id = route.signal_id AND signal.audience = 'only'
+       LEFT JOIN signals_distrust AS fallen ON fallen.key_id = signal.key_id AND NOT signal.is_cleared
+             AND (fallen.since IS NULL OR signal.received_at >= fallen.since)
+      WHERE route.partner_id = %(partner)s AND route.programme_id = %(programme)s AND route.position > %(after)s
+        AND ((signal.removal = '' AND fallen.key_id IS NULL) OR signal.position > %(floor)s)/*filters*/
+      ORDER BY route.position LIMIT %(limit)s)
+    ORDER BY position LIMIT %(limit)s
+)
+SELECT head.position, shown.position, shown.id, shown.revision, shown.state,
+       CASE WHEN shown.removal = '' AND shown.has_fallen THEN 'quarantined' ELSE shown.removal END,
+       shown.issuer_id, shown.changed_at, shown.received_at, shown.permitted, shown.statement_id,
+       CASE WHEN shown.removal = '' AND NOT shown.has_fallen THEN statement.sealed END
+  FROM (SELECT (SELECT position FROM head) AS position) AS head
+  LEFT JOIN shown ON true
+  LEFT JOIN signals_statement AS statement ON statement.id = shown.statement_id
+ ORDER BY shown.position
+"""

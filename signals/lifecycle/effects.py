@@ -1,0 +1,457 @@
+"""What the good lines of a submission do to the rows: in line order, all or nothing, one submission of a partner at a time.
+
+A batch reads what it needs in a handful of queries, decides line by line in memory, and writes in a handful of COPYs and
+moves. New signals are not published here; a change to a signal that is already out (a revision, a wider audience, a
+withdrawal) takes its position at once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from django.db import connection
+
+from hub.ledger.record import Event, record_many
+from hub.refusal import Refusal
+from hub.vault import keyring
+from signals import wake
+from signals.core import gates, handling
+from signals.core.claims import RoutingClaims, SignalClaims, WithdrawalClaims
+from signals.core.handling import Audience
+from signals.core.refusals import (
+    AudienceNarrowed,
+    JtiReused,
+    KeyNotActive,
+    SupersededMismatch,
+    TlpNeedsRouting,
+    UnknownSignal,
+)
+from signals.core.states import State
+from signals.core.statement import from_base64url
+from signals.lifecycle.examine import Line, Sender
+from signals.lifecycle.moves import Kind, Taken, lock_signals, take_positions
+from signals.lifecycle.publish import record_moves
+from signals.models import Distrust, Route, Signal, Statement, Verdict
+from signals.models.copying import copy_rows
+from signals.screening import harmless
+
+_GONE = {State.WITHDRAWN.value, State.EXPIRED.value, State.PURGED.value, State.REFUSED.value}
+_OUT = {State.PUBLISHED.value, State.RESTRICTED.value}
+
+
+@dataclass(frozen=True, slots=True)
+class _Routed:
+    """Whom a routing admits, by partner id."""
+
+    kind: str
+    partners: frozenset[int]
+
+
+@dataclass(slots=True)
+class _Said:
+    """An accepted statement, from an earlier submission or from this one."""
+
+    id: uuid.UUID
+    typ: str
+    digest: bytes
+    signal_id: uuid.UUID | None
+
+
+class Batch:
+    """The effects of one submission; the caller holds the partner's lock and a transaction."""
+
+    def __init__(self, lines: Sequence[Line], *, sender: Sender, submission_id: uuid.UUID, at: datetime) -> None:
+        self.lines, self.sender, self.submission_id, self.at = lines, sender, submission_id, at
+        self.said: dict[str, _Said] = {}
+        self.signals: dict[uuid.UUID, Signal] = {}
+        self.new_signals: dict[uuid.UUID, Signal] = {}
+        self.new_statements: list[Statement] = []
+        self.waiting: dict[str, list[Statement]] = {}  # by the jti they are about
+        self.moves: dict[uuid.UUID, Kind] = {}
+        self.changed: dict[uuid.UUID, Signal] = {}
+        self.routes: list[tuple[uuid.UUID, int, int]] = []
+        self.settled_waiting: list[Statement] = []
+        self.events: list[Event] = []
+        self.verdicts: list[tuple[object, ...]] = []
+
+    def apply(self) -> None:
+        """Decide every line and write everything that follows from it."""
+        self._look_up()
+        for line in self.lines:
+            if line.refusal is None:
+                try:
+                    self._decide(line)
+                except Refusal as refusal:
+                    line.refusal = refusal
+            if line.refusal is not None:
+                self._refuse(line, line.refusal)
+        self._write()
+
+    # ------------------------------------------------------------ reading
+    def _look_up(self) -> None:
+        good = [line for line in self.lines if line.refusal is None]
+        jtis = {line.jti for line in good}
+        for line in good:
+            if isinstance(line.claims, SignalClaims):
+                jtis |= {line.claims.supersedes} if line.claims.supersedes else set()
+            elif line.claims is not None:
+                jtis.add(line.claims.about.jti)
+        mine = Statement.objects.filter(partner_id=self.sender.partner.id)
+        for row in mine.filter(jti__in=jtis).only("id", "jti", "typ", "digest", "signal_id"):
+            self.said[row.jti] = _Said(row.id, row.typ, bytes(row.digest), row.signal_id)
+        for row in mine.filter(about_jti__in=jtis, effect="waiting").order_by("received_at", "id"):
+            self.waiting.setdefault(row.about_jti or "", []).append(row)
+        named = {said.signal_id for said in self.said.values() if said.signal_id is not None}
+        self.signals = lock_signals(named) if named else {}
+        readings = {line.number: line.reading for line in good if line.reading is not None}
+        self.harmless = harmless(readings)
+        self.fallen = {row.key_id: row.since for row in Distrust.objects.all()}
+
+    # ------------------------------------------------------------ deciding
+    def _decide(self, line: Line) -> None:
+        assert line.jws is not None and line.key is not None and line.claims is not None
+        if line.key.id in self.fallen:
+            since = self.fallen[line.key.id]
+            if since is None or self.sender.received_at >= since:
+                raise KeyNotActive("The key is compromised; sign with an active key.")
+        earlier = self.said.get(line.jti)
+        if earlier is not None:
+            if earlier.typ != line.typ or earlier.digest != line.jws.digest:
+                raise JtiReused("An earlier statement of the partner has this jti and other bytes.", pointer="/jti")
+            self._accept(line, earlier.id, earlier.signal_id)
+            return
+        if isinstance(line.claims, SignalClaims):
+            signal = self._revise(line, line.claims) if line.claims.supersedes else self._begin(line, line.claims)
+            self._say(line, signal.id)
+            for waiting in self.waiting.pop(line.jti, []):
+                self._meet(waiting, signal, line)
+            verdict = State.HELD.value if signal.state == State.HELD.value else "accepted"
+            self._accept(line, line.id, signal.id, verdict=verdict)
+        else:
+            self._accept(line, line.id, self._about(line, line.claims))
+
+    def _begin(self, line: Line, claims: SignalClaims) -> Signal:
+        assert line.key is not None and line.programme is not None and line.reading is not None
+        assert line.index is not None and line.expires_at is not None
+        reasons = self._reasons_to_hold(line, claims)
+        signal = Signal(
+            id=uuid.uuid4(),
+            programme_id=line.programme.id,
+            issuer_id=self.sender.partner.id,
+            statement_id=line.id,
+            key_id=line.key.id,
+            received_at=self.sender.received_at,
+            indicator_type=claims.indicator.type,
+            violation=claims.violation,
+            tlp=claims.handling.tlp,
+            permitted=list(claims.handling.permitted),
+            audience="only" if claims.handling.audience == "routed" else "programme",
+            is_awaiting_routing=claims.handling.audience == "routed",
+            state=State.HELD.value if reasons else State.VERIFIED.value,
+            held_reasons=reasons,
+            index_key_id=line.index.key_id,
+            value_index=line.index.digest,
+            verified_at=self.at,
+            changed_at=self.at,
+            expires_at=line.expires_at,
+        )
+        self.signals[signal.id] = self.new_signals[signal.id] = signal
+        return signal
+
+    def _revise(self, line: Line, claims: SignalClaims) -> Signal:
+        assert line.key is not None and line.reading is not None and line.index is not None
+        assert line.expires_at is not None and line.programme is not None
+        said = self.said.get(claims.supersedes or "")
+        signal = self.signals.get(said.signal_id) if said is not None and said.signal_id is not None else None
+        if said is None or signal is None or said.typ != "signal+jws":
+            raise UnknownSignal("The partner has no signal with this jti.", pointer="/supersedes")
+        scope = f"programme:{line.programme.slug}"
+        same_value = bytes(signal.value_index or b"") in {
+            index.digest for index in keyring.blind_indexes(scope, line.reading.index_key)
+        }
+        if signal.programme_id != line.programme.id or not same_value:
+            raise SupersededMismatch(
+                "A revision keeps its signal's programme, type and value; withdraw it and submit a new one instead.",
+                pointer="/supersedes",
+            )
+        if self._is_gone(signal):
+            raise SupersededMismatch("The signal has been removed; submit it as a new one.", pointer="/supersedes")
+        self._check_not_narrower(signal, claims)
+        routed = claims.handling.audience == "routed"
+        if not routed and signal.audience != "programme":
+            signal.audience, signal.audience_partners, signal.is_awaiting_routing = "programme", [], False
+        signal.statement_id, signal.key_id, signal.received_at = line.id, line.key.id, self.sender.received_at
+        signal.violation, signal.tlp, signal.permitted = (
+            claims.violation,
+            claims.handling.tlp,
+            list(claims.handling.permitted),
+        )
+        signal.index_key_id, signal.value_index, signal.expires_at = (
+            line.index.key_id,
+            line.index.digest,
+            line.expires_at,
+        )
+        if signal.state in _OUT:
+            self.moves[signal.id] = Kind.REVISED
+        elif signal.state == State.QUARANTINED.value and signal.position is not None:
+            self.moves[signal.id] = (
+                Kind.RESTORED
+            )  # said again under a good key: what the fall made doubtful stands anew
+        else:
+            signal.removal, signal.removed_at = "", None
+            reasons = self._reasons_to_hold(line, claims)
+            signal.state, signal.held_reasons = (State.HELD.value if reasons else State.VERIFIED.value), reasons
+        self._mark(signal)
+        return signal
+
+    def _check_not_narrower(self, signal: Signal, claims: SignalClaims) -> None:
+        if signal.violation != claims.violation:
+            raise SupersededMismatch(
+                "A revision keeps its signal's violation, which readers filter on.", pointer="/violation"
+            )
+        was = "programme" if signal.audience == "programme" else "routed"
+        if was == "programme" and claims.handling.audience == "routed":
+            raise AudienceNarrowed(
+                "An audience only widens; withdraw the signal and submit it anew.", pointer="/handling/audience"
+            )
+        colours = handling.TLP
+        if colours[handling.Tlp(claims.handling.tlp)].openness < colours[handling.Tlp(signal.tlp)].openness:
+            raise AudienceNarrowed(
+                "The TLP only loosens; withdraw the signal and submit it anew.", pointer="/handling/tlp"
+            )
+
+    def _about(self, line: Line, claims: RoutingClaims | WithdrawalClaims) -> uuid.UUID | None:
+        if claims.about.iss != self.sender.partner.slug:
+            raise UnknownSignal("A partner routes and withdraws its own signals only.", pointer="/about/iss")
+        said = self.said.get(claims.about.jti)
+        if said is None:
+            self._say(line, None, effect="waiting")
+            return None
+        signal = self.signals.get(said.signal_id) if said.signal_id is not None else None
+        if signal is None or said.typ != "signal+jws" or said.digest != from_base64url(claims.about.digest):
+            raise UnknownSignal("The partner has no signal with this jti and digest.", pointer="/about")
+        if signal.programme_id != (line.programme.id if line.programme else 0):
+            raise UnknownSignal("The signal belongs to another programme.", pointer="/programme")
+        if isinstance(claims, WithdrawalClaims):
+            self._withdraw(signal, line.id)
+        else:
+            self._route(
+                signal, _routed("only" if claims.only is not None else "except", line.routed_to, self.sender.partner.id)
+            )
+        self._say(line, signal.id)
+        return signal.id
+
+    def _meet(self, waiting: Statement, signal: Signal, line: Line) -> None:
+        """A withdrawal or routing that came before its signal takes effect on it now."""
+        assert line.jws is not None
+        if bytes(waiting.about_digest or b"") != line.jws.digest or waiting.programme_id != signal.programme_id:
+            return
+        if waiting.typ == "withdrawal+jws":
+            self._withdraw(signal, waiting.id)
+        else:
+            self._route(signal, _routed(waiting.routed_kind, waiting.routed_partners, self.sender.partner.id))
+        waiting.signal_id, waiting.effect = signal.id, "effective"
+        self.settled_waiting.append(waiting)
+
+    def _withdraw(self, signal: Signal, statement_id: uuid.UUID) -> None:
+        if self._is_gone(signal):
+            return  # already removed: saying so again changes nothing
+        signal.withdrawal_id = statement_id
+        if signal.state in _OUT:
+            self.moves[signal.id] = Kind.WITHDRAWN
+        else:
+            signal.state, signal.removal = State.WITHDRAWN.value, "withdrawn"
+            signal.removed_at = signal.removed_at or self.at
+            self.moves.pop(signal.id, None)
+        self._mark(signal)
+
+    def _route(self, signal: Signal, audience: _Routed) -> None:
+        if self._is_gone(signal):
+            raise UnknownSignal("The signal has been removed.", pointer="/about")
+        if signal.audience == "programme":
+            raise AudienceNarrowed("The signal is for the whole programme; an audience only widens.", pointer="/about")
+        old = _Routed(signal.audience, frozenset(signal.audience_partners))
+        if not signal.is_awaiting_routing:
+            if old == audience:
+                return
+            handling.require_widening(_as_audience(old, signal.tlp), _as_audience(audience, signal.tlp))
+        if handling.TLP[handling.Tlp(signal.tlp)].needs_only and audience.kind != "only":
+            raise TlpNeedsRouting("A red signal is routed to named partners with `only`.", pointer="/except")
+        signal.audience, signal.audience_partners = audience.kind, sorted(audience.partners)
+        signal.is_awaiting_routing = False
+        if audience.kind == "only":
+            known = old.partners if old.kind == "only" else frozenset()
+            self.routes += [(signal.id, partner, signal.programme_id) for partner in sorted(audience.partners - known)]
+        if signal.state in _OUT and self.moves.get(signal.id) is None:
+            self.moves[signal.id] = Kind.WIDENED
+        self._mark(signal)
+
+    def _reasons_to_hold(self, line: Line, claims: SignalClaims) -> list[str]:
+        assert line.reading is not None and line.programme is not None
+        facts = gates.GateFacts(
+            weaknesses=line.reading.weaknesses,
+            is_known_benign=line.number in self.harmless,
+            is_probationary=self.sender.partner.is_probationary,
+            settings=line.programme.gates,
+        )
+        return [reason.value for reason in gates.hold_reasons(facts)]
+
+    # ------------------------------------------------------------ noting
+    def _say(self, line: Line, signal_id: uuid.UUID | None, *, effect: str = "effective") -> None:
+        assert line.jws is not None and line.key is not None and line.programme is not None
+        about = line.claims.about if isinstance(line.claims, RoutingClaims | WithdrawalClaims) else None
+        statement = Statement(
+            id=line.id,
+            partner_id=self.sender.partner.id,
+            jti=line.jti,
+            typ=line.typ,
+            digest=line.jws.digest,
+            key_id=line.key.id,
+            programme_id=line.programme.id,
+            signal_id=signal_id,
+            about_jti=about.jti if about else None,
+            about_digest=from_base64url(about.digest) if about else None,
+            effect=effect,
+            received_at=self.sender.received_at,
+            sealed=line.sealed,
+        )
+        if isinstance(line.claims, RoutingClaims):
+            statement.routed_kind = "only" if line.claims.only is not None else "except"
+            statement.routed_partners = sorted(line.routed_to)
+        self.new_statements.append(statement)
+        self.said[line.jti] = _Said(line.id, line.typ, line.jws.digest, signal_id)
+        if effect == "waiting" and about is not None:
+            self.waiting.setdefault(about.jti, []).append(statement)
+
+    def _is_gone(self, signal: Signal) -> bool:
+        return signal.state in _GONE or self.moves.get(signal.id) == Kind.WITHDRAWN
+
+    def _mark(self, signal: Signal) -> None:
+        if signal.id not in self.new_signals:
+            self.changed[signal.id] = signal
+
+    def _accept(
+        self, line: Line, statement_id: uuid.UUID, signal_id: uuid.UUID | None, *, verdict: str = "accepted"
+    ) -> None:
+        assert line.jws is not None
+        self.verdicts.append(
+            (self.submission_id, line.number, line.typ, line.jti, verdict, "", "", "", statement_id, signal_id)
+        )
+        if statement_id == line.id and line.programme is not None:
+            subjects = [f"signal:{signal_id}"] if signal_id is not None else [f"submission:{self.submission_id}"]
+            subjects.append(f"programme:{line.programme.slug}")
+            action = "statement.held" if verdict == "held" else "statement.accepted"
+            self._note(action, subjects, {"line": line.number, "typ": line.typ, "kid": line.jws.kid}, line.jws.digest)
+
+    def _refuse(self, line: Line, refusal: Refusal) -> None:
+        self.verdicts.append(
+            (self.submission_id, line.number, line.typ, line.jti, "refused", refusal.code, refusal.detail[:500])
+            + ((refusal.pointer or "")[:200], None, None)
+        )
+        facts: dict[str, object] = {"line": line.number, "typ": line.typ, "code": refusal.code}
+        self._note("statement.refused", [], facts, None)
+
+    def _note(self, action: str, subjects: list[str], facts: dict[str, object], digest: bytes | None) -> None:
+        self.events.append(
+            Event(
+                action=action,
+                actor=f"partner:{self.sender.partner.slug}",
+                at=self.at,
+                subjects=(f"partner:{self.sender.partner.slug}", *subjects),
+                facts={"submission": str(self.submission_id), **facts},
+                private={"payload_digest": digest} if digest is not None else {},
+            )
+        )
+
+    # ------------------------------------------------------------ writing
+    def _write(self) -> None:
+        copy_rows(Signal, _SIGNAL_COLUMNS, (_values(signal, _SIGNAL_COLUMNS) for signal in self.new_signals.values()))
+        copy_rows(Statement, _STATEMENT_COLUMNS, (_values(row, _STATEMENT_COLUMNS) for row in self.new_statements))
+        copy_rows(Verdict, _VERDICT_COLUMNS, self.verdicts)
+        if self.settled_waiting:
+            earlier = [row for row in self.settled_waiting if row not in self.new_statements]
+            Statement.objects.bulk_update(earlier, ["signal_id", "effect"])
+        if self.changed:
+            Signal.objects.bulk_update(self.changed.values(), _REVISABLE)
+        if self.routes:
+            copy_rows(
+                Route,
+                ["signal_id", "partner_id", "programme_id", "position"],
+                ((*route, self.signals[route[0]].position) for route in self.routes),
+            )
+        record_many(self.events)
+        self._move()
+
+    def _move(self) -> None:
+        groups: dict[tuple[int, Kind], list[uuid.UUID]] = {}
+        for identity, kind in self.moves.items():
+            groups.setdefault((self.signals[identity].programme_id, kind), []).append(identity)
+        slugs = {line.programme.id: line.programme.slug for line in self.lines if line.programme is not None}
+        for (programme_id, kind), ids in sorted(groups.items()):
+            taken = take_positions(programme_id, ids, kind=kind, at=self.at)
+            self._record_move(kind, slugs[programme_id], ids, taken)
+            wake.changed(programme_id, taken.to)
+        if self.moves:
+            wake.deliver()
+
+    def _record_move(self, kind: Kind, slug: str, ids: Iterable[uuid.UUID], taken: Taken) -> None:
+        if kind != Kind.WITHDRAWN:
+            record_moves(f"signal.{kind.value}", slug, taken)
+            return
+        record_many(
+            [
+                Event(
+                    action="signal.withdrawn",
+                    actor=f"partner:{self.sender.partner.slug}",
+                    at=self.at,
+                    subjects=(f"signal:{identity}", f"programme:{slug}"),
+                    facts={"head": taken.to},
+                )
+                for identity in ids
+            ]
+        )
+
+
+def _routed(kind: str, partners: Iterable[int], issuer: int) -> _Routed:
+    """A routing's audience; the issuer is always in it, whatever the routing says."""
+    named = frozenset(partners)
+    return _Routed("only", named | {issuer}) if kind == "only" else _Routed("except", named - {issuer})
+
+
+def _as_audience(routed: _Routed, tlp: str) -> Audience:
+    kind: Literal["only", "except"] = "only" if routed.kind == "only" else "except"
+    return Audience(kind, frozenset(map(str, routed.partners)), handling.Tlp(tlp))
+
+
+def lock_issuer(partner_id: int) -> None:
+    """Take a partner's turn until the transaction ends: its submissions take effect one after the other."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"heliograph issuer {partner_id}"])
+
+
+def _values(row: Signal | Statement, columns: Sequence[str]) -> tuple[object, ...]:
+    return tuple(getattr(row, column) for column in columns)
+
+
+_SIGNAL_COLUMNS = [
+    *("id", "programme_id", "issuer_id", "statement_id", "key_id", "received_at", "indicator_type", "violation", "tlp"),
+    *("permitted", "audience", "audience_partners", "is_awaiting_routing", "state", "removal", "held_reasons"),
+    *("is_cleared", "withdrawal_id", "revision", "index_key_id", "value_index", "verified_at", "changed_at"),
+    *("removed_at", "expires_at", "has_legal_hold"),
+]
+_STATEMENT_COLUMNS = [
+    *("id", "partner_id", "jti", "typ", "digest", "key_id", "programme_id", "signal_id", "about_jti", "about_digest"),
+    *("effect", "received_at", "sealed", "routed_kind", "routed_partners"),
+]
+_VERDICT_COLUMNS = [
+    *("submission_id", "line", "typ", "jti", "verdict", "code", "detail", "pointer", "statement_id", "signal_id"),
+]
+_REVISABLE = [
+    *("statement_id", "key_id", "received_at", "violation", "tlp", "permitted", "audience", "audience_partners"),
+    *("is_awaiting_routing", "state", "removal", "removed_at", "held_reasons", "withdrawal_id", "index_key_id"),
+    *("value_index", "expires_at"),
+]

@@ -1,0 +1,135 @@
+"""Taking positions in a programme's feed: the only place where a signal moves.
+
+Lock order, everywhere: signals by id, then the head; nothing slow under either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from django.db import connection
+
+from hub.ledger import tlog
+from signals.core.states import State
+from signals.models import Change, Head, Signal
+
+
+class Kind(StrEnum):
+    """Why a signal moved; stored with the change."""
+
+    PUBLISHED = "published"
+    REVISED = "revised"
+    WIDENED = "widened"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    QUARANTINED = "quarantined"
+    RESTORED = "restored"
+    KEY_FELL = "key-fell"
+
+
+_STATE_AFTER: dict[Kind, State] = {
+    Kind.PUBLISHED: State.PUBLISHED,
+    Kind.WITHDRAWN: State.WITHDRAWN,
+    Kind.EXPIRED: State.EXPIRED,
+    Kind.QUARANTINED: State.QUARANTINED,
+    Kind.RESTORED: State.PUBLISHED,
+}
+_REMOVALS = {Kind.WITHDRAWN, Kind.EXPIRED, Kind.QUARANTINED}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The positions (from, to] that a batch of moves took, and the root of its (signal, revision) pairs."""
+
+    after: int
+    to: int
+    at: datetime
+    root: bytes
+
+    @property
+    def count(self) -> int:
+        """How many signals moved."""
+        return self.to - self.after
+
+
+def pair(signal_id: UUID, revision: int) -> bytes:
+    """What a Merkle root over moved or disclosed signals commits to: 16 bytes of id, 8 of revision, big-endian."""
+    return signal_id.bytes + revision.to_bytes(8, "big")
+
+
+def root_of_pairs(pairs: Iterable[tuple[UUID, int]]) -> bytes:
+    """The RFC 6962 root over (signal, revision) pairs in this order."""
+    return tlog.root_of([tlog.leaf_hash(pair(identity, revision)) for identity, revision in pairs])
+
+
+def lock_signals(ids: Collection[UUID]) -> dict[UUID, Signal]:
+    """Lock these signals in the house's order, and return those that exist."""
+    return {signal.id: signal for signal in Signal.objects.filter(id__in=ids).order_by("id").select_for_update()}
+
+
+def lock_head(programme_id: int, *, at: datetime) -> Head:
+    """Lock the end of a programme's feed, made on first use."""
+    Head.objects.bulk_create([Head(programme_id=programme_id, at=at)], ignore_conflicts=True)
+    return Head.objects.select_for_update().get(programme_id=programme_id)
+
+
+def take_positions(programme_id: int, ids: Sequence[UUID], *, kind: Kind, at: datetime) -> Taken:
+    """Move these signals, locked by the caller, to the end of the feed in the order given, each a revision on.
+
+    Locks the head until the caller's transaction ends. The new positions follow the head without a gap and their time
+    is never before the head's.
+    """
+    head = lock_head(programme_id, at=at)
+    at = max(at, head.at)
+    parameters = {
+        "ids": list(ids),
+        "after": head.position,
+        "at": at,
+        "kind": kind.value,
+        "state": _STATE_AFTER[kind].value if kind in _STATE_AFTER else None,
+        "removal": kind.value if kind in _REMOVALS else "",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_MOVE, parameters)
+        moved = sorted(cursor.fetchall(), key=lambda row: row[2])
+    if len(moved) != len(ids):
+        raise LookupError(f"{len(ids) - len(moved)} of {len(ids)} signals to move were not found.")
+    taken = Taken(head.position, head.position + len(moved), at, root_of_pairs((row[0], row[1]) for row in moved))
+    Head.objects.filter(programme_id=programme_id).update(position=taken.to, at=at)
+    return taken
+
+
+def take_marker(programme_id: int, *, kind: Kind, at: datetime) -> int:
+    """Take one position that belongs to no signal, so that pages before and after it can be told apart."""
+    head = lock_head(programme_id, at=at)
+    at = max(at, head.at)
+    Change.objects.create(programme_id=programme_id, position=head.position + 1, kind=kind.value, at=at)
+    Head.objects.filter(programme_id=programme_id).update(position=head.position + 1, at=at)
+    return head.position + 1
+
+
+_MOVE = """
+WITH moved AS (
+    UPDATE signals_signal AS signal
+       SET position = %(after)s + place.n,
+           revision = signal.revision + 1,
+           changed_at = %(at)s,
+           state = coalesce(%(state)s, signal.state),
+           removal = %(removal)s,
+           removed_at = CASE WHEN %(removal)s = '' THEN NULL ELSE coalesce(signal.removed_at, %(at)s) END,
+           published_at = coalesce(signal.published_at, %(at)s)
+      FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS place (id, n)
+     WHERE signal.id = place.id
+    RETURNING signal.id, signal.programme_id, signal.position, signal.revision, signal.audience, signal.audience_partners
+), routed AS (
+    UPDATE signals_route AS route SET position = moved.position FROM moved
+     WHERE moved.audience = 'only' AND route.signal_id = moved.id
+)
+INSERT INTO signals_change (programme_id, position, signal_id, revision, kind, audience, audience_partners, at)
+SELECT programme_id, position, id, revision, %(kind)s, audience, audience_partners, %(at)s FROM moved
+RETURNING signal_id, revision, position
+"""

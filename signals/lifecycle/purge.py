@@ -1,0 +1,103 @@
+"""What was removed is erased: first its content, then, when nobody can still need telling, its tombstone's place."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Max, Q
+
+from hub.ledger.record import Event, erase_salts, record_many
+from hub.vault import keyring
+from partners import public
+from signals.core.states import State
+from signals.lifecycle.moves import lock_head
+from signals.models import Head, Signal, Statement
+
+BATCH = 1000
+
+
+def purge_due(*, at: datetime) -> int:
+    """Erase value, blind index, note, JWS and ledger salts of up to a thousand signals removed long enough ago.
+
+    The tombstone, (issuer, jti, digest), the commitments and the counts stay. A legal hold keeps a signal whole.
+    """
+    before = at - timedelta(days=settings.PURGE_AFTER_DAYS)
+    with transaction.atomic():
+        rows = list(
+            Signal.objects.filter(removed_at__lte=before, has_legal_hold=False)
+            .exclude(state=State.PURGED.value)
+            .order_by("id")
+            .select_for_update(skip_locked=True)[:BATCH]
+            .values_list("id", "programme_id")
+        )
+        if not rows:
+            return 0
+        ids = [identity for identity, _ in rows]
+        Statement.objects.filter(signal_id__in=ids).update(sealed=None)
+        Signal.objects.filter(id__in=ids).update(state=State.PURGED.value, value_index=None, index_key_id="")
+        erase_salts([f"signal:{identity}" for identity in ids])
+        slugs = {programme_id: public.programme_by_id(programme_id).slug for programme_id in {row[1] for row in rows}}
+        record_many(
+            [
+                Event("signal.purged", "system:purge", at, (f"signal:{identity}", f"programme:{slugs[programme_id]}"))
+                for identity, programme_id in rows
+            ]
+        )
+    return len(rows)
+
+
+def forget_tombstones(*, at: datetime) -> int:
+    """Take tombstones older than their 90 days out of the feed; walks that still needed them must begin anew."""
+    before = at - timedelta(days=settings.TOMBSTONE_DAYS)
+    old = Signal.objects.filter(removed_at__lte=before, position__isnull=False)
+    programme_id = old.values_list("programme_id", flat=True).first()
+    if programme_id is None:
+        return 0
+    with transaction.atomic():
+        chosen = list(old.filter(programme_id=programme_id).values_list("id", flat=True)[:BATCH])
+        locked = list(
+            old.filter(id__in=chosen).order_by("id").select_for_update(skip_locked=True).values_list("id", flat=True)
+        )
+        if not locked:
+            return 0
+        lock_head(programme_id, at=at)
+        rows = Signal.objects.filter(id__in=locked)
+        last = rows.aggregate(last=Max("position"))["last"]
+        Head.objects.filter(programme_id=programme_id, purged_to__lt=last).update(purged_to=last)
+        rows.update(position=None)
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM signals_route WHERE signal_id = ANY(%s)", [locked])
+    return len(locked)
+
+
+def destroy_spent_months(*, at: datetime) -> list[str]:
+    """Destroy the data keys of months in which nothing readable is left, so that backups of them are shreds too.
+
+    A month is spent when it has been over for the purge delay and no unpurged signal of the programme expired in it or
+    before it. Sealed submissions are erased on their verdicts; their month is spent when none of it is pending.
+    """
+    spent = []
+    limit = keyring.month_of(at - timedelta(days=settings.PURGE_AFTER_DAYS))
+    for programme_id in Head.objects.values_list("programme_id", flat=True):
+        scope = f"programme:{public.programme_by_id(programme_id).slug}"
+        for period in keyring.list_periods(scope):
+            if _is_month(period) and period < limit and not _is_needed(programme_id, period):
+                keyring.destroy_period(scope, period)
+                spent.append(f"{scope} {period}")
+    return spent
+
+
+def _is_month(period: str) -> bool:
+    return len(period) == len("2026-11") and period[:4].isdigit()
+
+
+def _is_needed(programme_id: int, period: str) -> bool:
+    year, month = int(period[:4]), int(period[5:])
+    end = f"{year + month // 12:04d}-{month % 12 + 1:02d}-01T00:00:00Z"
+    unpurged = Signal.objects.filter(programme_id=programme_id, expires_at__lt=end).exclude(state=State.PURGED.value)
+    waiting = Statement.objects.filter(programme_id=programme_id, sealed__isnull=False).filter(
+        Q(signal_id__isnull=True) | Q(effect="waiting"), received_at__lt=end
+    )
+    return unpurged.exists() or waiting.exists()

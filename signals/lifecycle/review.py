@@ -1,0 +1,70 @@
+"""A person decides about a held signal: approve it, its checks run again, or refuse it for good."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from hub.ledger.record import record
+from partners import public
+from signals import wake
+from signals.core.refusals import CannotMove
+from signals.core.states import State
+from signals.lifecycle.moves import lock_signals
+from signals.models import Distrust, Signal
+
+
+def approve(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
+    """Let a held signal go on to be published, at a new position, if it would still be taken today.
+
+    Refuses CannotMove when it is not held any more, has expired, its key has fallen, or its partner may no longer submit.
+    """
+    with transaction.atomic():
+        signal = _held(signal_id)
+        if signal.expires_at <= at:
+            raise CannotMove("The signal has expired while it was held.")
+        fallen = Distrust.objects.filter(key_id=signal.key_id).first()
+        if fallen is not None and (fallen.since is None or fallen.since <= signal.received_at):
+            raise CannotMove("The key that signed it has fallen; the partner must say it again under a good key.")
+        programme = public.programme_by_id(signal.programme_id)
+        issuer = public.partner(signal.issuer_id)
+        member = public.membership(signal.issuer_id, programme.slug, at=at)
+        if member is None or not member.may_submit:
+            raise CannotMove("The partner may not submit to this programme at present.")
+        signal.state = State.VERIFIED.value
+        signal.verified_at = at
+        signal.save(update_fields=["state", "verified_at"])
+        record(
+            "hold.approved",
+            actor=actor,
+            at=at,
+            subjects=[f"signal:{signal.id}", f"partner:{issuer.slug}", f"programme:{programme.slug}"],
+            facts={"reasons": list(signal.held_reasons)},
+        )
+        wake.publish()
+    return signal
+
+
+def refuse(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
+    """Turn a held signal down; its author sees `refused-by-review`."""
+    with transaction.atomic():
+        signal = _held(signal_id)
+        signal.state, signal.removal, signal.removed_at = State.REFUSED.value, "withdrawn", at
+        signal.save(update_fields=["state", "removal", "removed_at"])
+        record(
+            "hold.refused",
+            actor=actor,
+            at=at,
+            subjects=[f"signal:{signal.id}"],
+            facts={"reasons": list(signal.held_reasons)},
+        )
+    return signal
+
+
+def _held(signal_id: UUID) -> Signal:
+    signal = lock_signals([signal_id]).get(signal_id)
+    if signal is None or signal.state != State.HELD.value:
+        raise CannotMove("The signal is not held any more: somebody decided, or its author withdrew it.")
+    return signal

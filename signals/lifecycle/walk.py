@@ -1,0 +1,110 @@
+"""A reader's way through a feed: start a walk, and seal and open the cursors that are places in it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.db import connection
+
+from hub.ledger.epochs import current_epoch
+from hub.vault import keyring
+from partners.public import MembershipFacts
+from signals.core.refusals import CursorExpired, CursorFilterChanged, CursorInvalid
+from signals.models import Head, Walk
+
+START = -1  # a walk starts before position 0, so that even an empty feed has a first page that reaches its floor
+_LAYOUT = struct.Struct(">BIqq")  # version, epoch, walk, position
+_VERSION = 1
+_NONCE_BYTES = 12
+
+Filter = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a walk: everything up to `position` has been read."""
+
+    walk: Walk
+    position: int
+
+
+def start_walk(member: MembershipFacts, *, channel: str, filter: Filter, at: datetime) -> Place:  # noqa: A002
+    """Begin a new walk from the start of the programme's feed; its floor is the head at this moment."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT position FROM signals_head WHERE programme_id = %s", [member.programme_id])
+        row = cursor.fetchone()
+    walk = Walk.objects.create(
+        partner_id=member.partner_id,
+        programme_id=member.programme_id,
+        channel=channel,
+        epoch=current_epoch(),
+        generation=member.generation,
+        filter=dict(filter),
+        floor=row[0] if row else 0,
+        started_at=at,
+    )
+    return Place(walk, START)
+
+
+def is_over(place: Place, *, member: MembershipFacts) -> bool:
+    """Whether a walk must be begun anew: another epoch or membership, or tombstones it needed have been forgotten."""
+    walk = place.walk
+    if walk.epoch != current_epoch() or walk.generation != member.generation:
+        return True
+    purged_to = Head.objects.filter(programme_id=walk.programme_id).values_list("purged_to", flat=True).first() or 0
+    return max(place.position, walk.floor) < purged_to
+
+
+def seal_cursor(place: Place) -> str:
+    """The opaque form of a place that the partner keeps: AES-256-GCM bound to partner and programme, base64url."""
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    plain = _LAYOUT.pack(_VERSION, place.walk.epoch, place.walk.pk, place.position)
+    sealed = nonce + _cipher().encrypt(nonce, plain, _bound_to(place.walk.partner_id, place.walk.programme_id))
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+
+def open_cursor(text: str, *, member: MembershipFacts, channel: str, filter: Filter) -> Place:  # noqa: A002
+    """The place a cursor stands for.
+
+    Refuses CursorInvalid (not one of ours, another partner's, another programme's), CursorFilterChanged (a new filter is
+    a new walk) and CursorExpired (walk again).
+    """
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        plain = _cipher().decrypt(
+            raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound_to(member.partner_id, member.programme_id)
+        )
+        version, _epoch, walk_id, position = _LAYOUT.unpack(plain)
+    except (binascii.Error, ValueError, InvalidTag, struct.error):
+        raise CursorInvalid(
+            "The cursor is not one that this hub gave you for this programme.", pointer="after"
+        ) from None
+    walk = Walk.objects.filter(
+        pk=walk_id, partner_id=member.partner_id, programme_id=member.programme_id, channel=channel
+    ).first()
+    if version != _VERSION or walk is None:
+        raise CursorExpired("The cursor belongs to a time before the hub was restored; walk again from the start.")
+    place = Place(walk, position)
+    if is_over(place, member=member):
+        raise CursorExpired("The feed no longer remembers everything since this cursor; walk again from the start.")
+    if walk.filter != dict(filter):
+        raise CursorFilterChanged("The filter differs from the walk's; start a new walk without `after`.")
+    return place
+
+
+def _bound_to(partner_id: int, programme_id: int) -> bytes:
+    return f"cursor:{partner_id}:{programme_id}".encode("ascii")
+
+
+@cache
+def _cipher() -> AESGCM:
+    return AESGCM(keyring.secret("cursor"))

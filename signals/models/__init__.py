@@ -1,0 +1,30 @@
+"""The rows of a signal's life: what was said, the moving signal, the feed, and how it reaches partners.
+
+statements  what partners said, exactly, and the verdicts on it
+feed        the signal as it moves, its routes, the change log, heads and walks
+delivery    webhook endpoints, their attempts, and what was disclosed
+screening   warning lists of well-known harmless values, and keys that fell
+"""
+
+from signals.models.delivery import Attempt, Disclosure, Endpoint
+from signals.models.feed import Change, Head, Route, Signal, Walk
+from signals.models.screening import Distrust, Sweep, WarningEntry, WarningList
+from signals.models.statements import Statement, Submission, Verdict
+
+__all__ = [
+    "Attempt",
+    "Change",
+    "Disclosure",
+    "Distrust",
+    "Endpoint",
+    "Head",
+    "Route",
+    "Signal",
+    "Statement",
+    "Submission",
+    "Sweep",
+    "Verdict",
+    "Walk",
+    "WarningEntry",
+    "WarningList",
+]

@@ -1,0 +1,98 @@
+"""Webhook endpoints with their place in the feed, the attempts to reach them, and the record of every disclosure."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+
+class Endpoint(models.Model):
+    """A partner's webhook address, with its own cursor: delivering is reading after it, posting, advancing on 2xx."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    partner_id = models.BigIntegerField()
+    programme_id = models.BigIntegerField()
+    url = models.CharField(max_length=2000)
+    sealed_secret = models.BinaryField()
+    filter = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, default="active")
+    state_reason = models.CharField(max_length=200, default="")
+    batch_size = models.IntegerField(default=200)  # what it takes now; halved by 413 and time-outs
+    max_batch_size = models.IntegerField(default=200)  # what the partner asked for
+    walk = models.ForeignKey("signals.Walk", on_delete=models.PROTECT, null=True, related_name="+")
+    position = models.BigIntegerField(default=-1)
+    in_flight_to = models.BigIntegerField(null=True)  # a retry never reaches further than the attempt before it
+    lease_token = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    next_attempt_at = models.DateTimeField()
+    failures = models.IntegerField(default=0)  # in a row
+    is_leaving = models.BooleanField(default=False)  # its membership has ended: one last word is due
+    created_at = models.DateTimeField()
+    last_success_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=["active", "paused", "disabled", "deleted"]),
+                name="an_endpoint_is_in_a_known_state",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(batch_size__gte=1, batch_size__lte=models.F("max_batch_size"))
+                & models.Q(max_batch_size__lte=1000),
+                name="a_batch_holds_1_to_1000_signals",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_attempt_at"], name="endpoint_due", condition=models.Q(state="active")),
+            models.Index(fields=["partner_id"], name="endpoint_by_partner"),
+        ]
+
+    def __str__(self) -> str:
+        return f"endpoint {self.id}"
+
+
+class Attempt(models.Model):
+    """One POST to an endpoint and what came of it."""
+
+    id = models.BigAutoField(primary_key=True)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="attempts")
+    at = models.DateTimeField()
+    webhook_id = models.CharField(max_length=80)
+    signal_count = models.IntegerField()
+    is_delivered = models.BooleanField()
+    status = models.IntegerField(null=True)
+    error = models.CharField(max_length=32, default="")
+    sealed_excerpt = models.BinaryField(null=True)  # of the answer: a receiver may repeat what it was sent
+    latency_ms = models.IntegerField()
+    settled = models.BooleanField(default=True)  # false: a later attempt had taken its place
+
+    class Meta:
+        indexes = [models.Index(fields=["endpoint", "-id"], name="attempt_of_endpoint")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.pk}"
+
+
+class Disclosure(models.Model):
+    """That the changes in (from, to] were rendered for a walk, with the Merkle root of what was in it. Inserted, never changed."""
+
+    id = models.BigAutoField(primary_key=True)
+    walk = models.ForeignKey("signals.Walk", on_delete=models.PROTECT, related_name="disclosures")
+    from_position = models.BigIntegerField()
+    to_position = models.BigIntegerField()
+    head = models.BigIntegerField()
+    count = models.IntegerField()
+    root = models.BinaryField(max_length=32)  # RFC 6962 root over (signal, revision) pairs, in order of position
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(from_position__lte=models.F("to_position"), to_position__lte=models.F("head")),
+                name="a_disclosure_ends_at_or_before_the_head",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"disclosure {self.pk}"

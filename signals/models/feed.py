@@ -1,0 +1,180 @@
+"""The compacted change feed: the moving signal, who it is routed to, the change log, programme heads and walks."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from signals.core.states import State
+
+_AUDIENCES = ["programme", "only", "except"]
+_REMOVALS = ["withdrawn", "expired", "quarantined"]
+
+
+class Signal(models.Model):
+    """One indicator said by one partner in one programme: the small row that moves. What was said is in Statement."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    arrival = models.BigIntegerField(  # order of arrival: publishing keeps line order by it
+        db_default=models.Func(
+            models.Value("signals_arrival"), function="nextval", output_field=models.BigIntegerField()
+        )
+    )
+    programme_id = models.BigIntegerField()
+    issuer_id = models.BigIntegerField()
+    statement_id = models.UUIDField()  # the statement that stands: the first, or its latest revision
+    key_id = models.BigIntegerField()  # the key that signed it
+    received_at = models.DateTimeField()  # when the hub received it, by the hub's clock
+    indicator_type = models.CharField(max_length=16)
+    violation = models.CharField(max_length=64)
+    tlp = models.CharField(max_length=16)
+    permitted = ArrayField(models.CharField(max_length=32))
+    audience = models.CharField(max_length=10)
+    audience_partners = ArrayField(models.BigIntegerField(), default=list)  # for `only` and `except`
+    is_awaiting_routing = models.BooleanField(default=False)
+    state = models.CharField(max_length=12)
+    removal = models.CharField(max_length=12, default="")  # what a tombstone says; kept when the content is purged
+    held_reasons = ArrayField(models.CharField(max_length=32), default=list)
+    is_cleared = models.BooleanField(default=False)  # an analyst looked at it after its key fell, and let it stand
+    withdrawal_id = models.UUIDField(null=True)  # the statement that withdrew it
+    revision = models.IntegerField(default=0)  # raised by every move; 0 until it is first published
+    position = models.BigIntegerField(null=True)  # place of its latest change in the feed; never shown outside
+    index_key_id = models.CharField(max_length=32, default="")
+    value_index = models.BinaryField(max_length=32, null=True)  # blind index of the normalised value
+    verified_at = models.DateTimeField()
+    published_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+    has_legal_hold = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=[state.value for state in State]), name="a_signal_is_in_a_known_state"
+            ),
+            models.CheckConstraint(condition=models.Q(audience__in=_AUDIENCES), name="a_signal_has_a_known_audience"),
+            models.CheckConstraint(
+                condition=models.Q(removal="", removed_at__isnull=True)
+                | models.Q(removal__in=_REMOVALS, removed_at__isnull=False),
+                name="a_removed_signal_says_how_and_when",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state__in=["published", "restricted"])
+                | models.Q(position__isnull=False, removal="", is_awaiting_routing=False),
+                name="a_live_signal_has_a_position",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["programme_id", "position"],
+                name="signal_feed",
+                condition=models.Q(position__isnull=False) & ~models.Q(audience="only"),
+            ),
+            models.Index(
+                fields=["programme_id", "issuer_id", "arrival"],
+                name="signal_to_publish",
+                condition=models.Q(state="verified", is_awaiting_routing=False),
+            ),
+            models.Index(fields=["arrival"], name="signal_held", condition=models.Q(state="held")),
+            models.Index(
+                fields=["expires_at"],
+                name="signal_to_expire",
+                condition=models.Q(state__in=["verified", "held", "published", "restricted"]),
+            ),
+            models.Index(
+                fields=["removed_at"],
+                name="signal_to_purge",
+                condition=models.Q(removed_at__isnull=False) & ~models.Q(state="purged"),
+            ),
+            models.Index(
+                fields=["programme_id", "removed_at"],
+                name="signal_to_forget",
+                condition=models.Q(removed_at__isnull=False, position__isnull=False),
+            ),
+            models.Index(fields=["value_index"], name="signal_by_value"),
+            models.Index(fields=["key_id", "received_at"], name="signal_under_key"),
+            models.Index(fields=["issuer_id", "-arrival"], name="signal_by_issuer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"signal {self.id}"
+
+
+class Route(models.Model):
+    """One partner in the audience of a signal routed to `only` some: found by partner and place, however few they are."""
+
+    pk = models.CompositePrimaryKey("signal_id", "partner_id")
+    signal_id = models.UUIDField()
+    partner_id = models.BigIntegerField()
+    programme_id = models.BigIntegerField()
+    position = models.BigIntegerField(null=True)  # the signal's, kept with it
+
+    class Meta:
+        indexes = [models.Index(fields=["partner_id", "programme_id", "position"], name="route_feed")]
+
+    def __str__(self) -> str:
+        return f"route {self.signal_id} to {self.partner_id}"
+
+
+class Head(models.Model):
+    """The end of a programme's feed; locking this row is the right to take positions."""
+
+    programme_id = models.BigIntegerField(primary_key=True)
+    position = models.BigIntegerField(default=0)
+    at = models.DateTimeField()  # of the last position; never runs backwards
+    purged_to = models.BigIntegerField(default=0)  # the last tombstone that has been forgotten
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(purged_to__lte=models.F("position")), name="a_head_is_ahead_of_what_was_purged"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"head of programme {self.programme_id}"
+
+
+class Change(models.Model):
+    """A move, for ever: with walks and disclosures it tells exactly what any page held. Inserted, never changed."""
+
+    pk = models.CompositePrimaryKey("programme_id", "position")
+    programme_id = models.BigIntegerField()
+    position = models.BigIntegerField()
+    signal_id = models.UUIDField(null=True)  # null: the fall of a key, which takes a place of its own
+    revision = models.IntegerField(default=0)
+    kind = models.CharField(max_length=16)
+    audience = models.CharField(max_length=10, default="")
+    audience_partners = ArrayField(models.BigIntegerField(), default=list)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["signal_id"], name="change_of_signal")]
+
+    def __str__(self) -> str:
+        return f"change {self.programme_id}/{self.position}"
+
+
+class Walk(models.Model):
+    """One reader's way through a feed from a start: what its cursors are places in. Ids rise across the whole hub."""
+
+    id = models.BigAutoField(primary_key=True)
+    partner_id = models.BigIntegerField()
+    programme_id = models.BigIntegerField()
+    channel = models.CharField(max_length=64)
+    epoch = models.IntegerField()
+    generation = models.IntegerField()
+    filter = models.JSONField(default=dict)
+    floor = (
+        models.BigIntegerField()
+    )  # the head at its start; tombstones at or below it are not served. -1: never `listed`
+    started_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["partner_id", "programme_id", "channel"], name="walk_of_channel")]
+
+    def __str__(self) -> str:
+        return f"walk {self.pk}"

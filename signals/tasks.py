@@ -1,0 +1,89 @@
+"""The clock's door: each task wakes one step and does what is due, in bounded loops. The rows are the queue.
+
+A task may be lost, doubled or late. It takes no arguments that matter: what is due stands in the rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+from django.utils import timezone
+
+from hub.ledger import serving
+from signals import queries, wake
+from signals.lifecycle.deliver import deliver_due
+from signals.lifecycle.expire import expire_due
+from signals.lifecycle.publish import programmes_waiting
+from signals.lifecycle.publish import publish as publish_programme
+from signals.lifecycle.purge import destroy_spent_months, forget_tombstones, purge_due
+from signals.lifecycle.quarantine import settle_fallen_keys
+from signals.lifecycle.sweep import note_sweep
+from signals.lifecycle.verify import verify_next
+
+_TURNS = 200  # of a loop in one task: long enough to work off a backlog, short enough to be asked to stop
+
+
+@shared_task(name="signals.verify", queue="verify")
+def verify(**_: Any) -> None:
+    """Verify what was submitted, and publish what that touched at once: a wake-up more would only cost time."""
+    for _turn in range(_TURNS):
+        if not serving.may_serve():
+            return
+        touched = verify_next(at=timezone.now())
+        if touched is None:
+            return
+        for programme_id in touched:
+            _publish(programme_id)
+
+
+@shared_task(name="signals.publish", queue="verify")
+def publish(**_: Any) -> None:
+    """Publish what is verified."""
+    if serving.may_serve():
+        for programme_id in programmes_waiting():
+            _publish(programme_id)
+
+
+@shared_task(name="signals.deliver", queue="deliver")
+def deliver(**_: Any) -> None:
+    """Bring endpoints up to their feeds."""
+    if serving.may_serve():
+        deliver_due(clock=timezone.now)
+
+
+@shared_task(name="signals.sweep")
+def sweep(**_: Any) -> None:
+    """Look for due rows whose wake-up was lost; every few seconds, whoever runs it."""
+    if not serving.may_serve():
+        return
+    at = timezone.now()
+    note_sweep(at=at)
+    for _turn in range(_TURNS):
+        if settle_fallen_keys(at=at) + expire_due(at=at) == 0:
+            break
+    due = queries.due()
+    if due.verify:
+        wake.verify()
+    if due.publish:
+        wake.publish()
+    if due.deliver:
+        wake.deliver()
+
+
+@shared_task(name="signals.purge")
+def purge(**_: Any) -> None:
+    """Erase what was removed long enough ago; forget old tombstones; destroy the keys of spent months."""
+    if not serving.may_serve():
+        return
+    at = timezone.now()
+    for _turn in range(_TURNS):
+        if purge_due(at=at) + forget_tombstones(at=at) == 0:
+            break
+    destroy_spent_months(at=at)
+
+
+def _publish(programme_id: int) -> None:
+    for _turn in range(_TURNS):
+        if publish_programme(programme_id, at=timezone.now()) == 0:
+            return
