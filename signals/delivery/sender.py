@@ -233,9 +233,8 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _failure_of_connecting(error: OSError) -> Failure:
-    if isinstance(error, BlockedAddress) or BlockedAddress.TEXT in str(
-        error
-    ):  # the text, when several addresses failed
+    # The text: when several addresses failed, aiohttp makes one new exception of theirs.
+    if isinstance(error, BlockedAddress) or BlockedAddress.TEXT in str(error):
         return Failure.BLOCKED_ADDRESS
     if isinstance(error, ssl.SSLError):
         return Failure.TLS
