@@ -76,7 +76,7 @@ def read_lines(body: bytes) -> Page:
 
 
 def _page(head: Mapping[str, Json], items: list[Json]) -> Page:
-    kinds: dict[str, type] = {"programme": str, "channel": str, "epoch": int, "walk": int, "listed": bool, "more": bool}
+    kinds: dict[str, type] = {"programme": str, "channel": str, "epoch": int, "walk": int, "listed": bool}
     for name, kind in kinds.items():
         if type(head.get(name)) is not kind:
             raise PageProblem(f"a page's `{name}` is of type {kind.__name__}")
@@ -85,7 +85,7 @@ def _page(head: Mapping[str, Json], items: list[Json]) -> Page:
     for item in items:
         _check_item(item)
     values = {name: head[name] for name in kinds}
-    return Page(**values, items=tuple(items), next=head.get("next"))
+    return Page(**values, more=head.get("more") is True, items=tuple(items), next=head.get("next"))
 
 
 def _check_item(item: Json) -> None:

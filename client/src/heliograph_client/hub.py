@@ -191,7 +191,7 @@ class HubClient:
 
     # --- our keys -------------------------------------------------------------------------------------------------
 
-    def keys(self) -> list[dict[str, Json]]:
+    def own_keys(self) -> list[dict[str, Json]]:
         """Our own signing keys."""
         return _listing(self._get("/api/v1/keys"), "keys")
 

@@ -71,6 +71,10 @@ class Receiver(http.server.ThreadingHTTPServer):
         try:
             webhook_id = verify(headers, body, self.secrets, at=self.clock())
             document = strict_object(body)
+            if document.get("type") == "membership.ended":
+                batch = read_page({**document, "items": []})
+                self.store.erase(batch.programme, epoch=batch.epoch, walk=batch.walk, at=self.clock())
+                return HTTPStatus.OK, "erased"
             if document.get("type") != "feed.batch":
                 return HTTPStatus.NOT_IMPLEMENTED, "unknown-type"  # to say 2xx would be to lose it
             applied = self.store.apply_batch(read_page(document), webhook_id=webhook_id, at=self.clock())
@@ -84,7 +88,7 @@ class Receiver(http.server.ThreadingHTTPServer):
             return HTTPStatus.INTERNAL_SERVER_ERROR, "not-applied"
         if self.on_applied is not None:
             self.on_applied(applied)
-        return HTTPStatus.OK, "overtaken" if applied.is_overtaken else "repeated" if applied.is_repeated else "applied"
+        return HTTPStatus.OK, "overtaken" if applied.is_overtaken else "applied"
 
 
 class _Request(http.server.BaseHTTPRequestHandler):

@@ -141,6 +141,17 @@ def signal(  # one keyword per member of the payload; all but seven have the usu
     return payload | {name: text for name, text in (("incident", incident), ("note", note)) if text is not None}
 
 
+def anew(jws: str, *, at: datetime, audience: Literal["programme", "routed"], jti: str | None = None) -> Payload:
+    """The payload of a signal said before, to be said again at `at`, to another audience, as a signal of its own."""
+    try:
+        before = strict_object(read(jws).payload)
+        handling = {**before["handling"], "audience": audience}
+    except (NotStrict, KeyError, TypeError) as error:
+        raise StatementProblem("wrong-type", "this is not a signal") from error
+    fresh = {"jti": jti or str(uuid.uuid4()), "iat": int(at.timestamp()), "handling": handling}
+    return {name: fresh.get(name, value) for name, value in before.items() if name != "supersedes"}
+
+
 def routing(
     *,
     issuer: str,

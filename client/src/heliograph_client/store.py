@@ -157,23 +157,27 @@ class Store(Holdings):
     # --- ending ---------------------------------------------------------------------------------------------------
 
     def erase(self, programme: str, *, epoch: int, walk: int, at: datetime) -> int:
-        """Erase all we hold of a programme, on every channel, and refuse its walks up to this one; how many entries.
+        """Erase what every walk of a programme up to this one brought, and refuse its late batches; how many entries.
 
-        What the hub demands when a membership ends. Late batches of any walk seen so far find the door shut.
+        What the hub demands when a membership ends. A later walk belongs to a membership that has begun since.
         """
+        upto = "programme = ?1 AND (epoch, walk) <= (?2, ?3)"
         with self._transaction():
-            gone = self._db.execute("DELETE FROM entry WHERE programme = ?", (programme,)).rowcount
+            gone = self._db.execute(
+                "DELETE FROM entry WHERE programme = ?1"  # noqa: S608  # a constant of three lines above
+                f" AND channel IN (SELECT channel FROM channel WHERE {upto})",
+                (programme, epoch, walk),
+            ).rowcount
             self._db.execute(
                 "INSERT OR IGNORE INTO channel (programme, channel, epoch, walk, applied_at) VALUES (?, ?, ?, ?, ?)",
                 (programme, PULL, epoch, walk, at.timestamp()),
             )
             self._db.execute(
-                "UPDATE channel SET is_ended = 1, cursor = NULL,"
-                " epoch = CASE WHEN (epoch, walk) < (?1, ?2) THEN ?1 ELSE epoch END,"
-                " walk = CASE WHEN (epoch, walk) < (?1, ?2) THEN ?2 ELSE walk END WHERE programme = ?3",
-                (epoch, walk, programme),
+                f"UPDATE channel SET is_ended = 1, cursor = NULL, epoch = ?2, walk = ?3 WHERE {upto}",  # noqa: S608
+                (programme, epoch, walk),
             )
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._lock:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return gone
 
     def _erased_at(self, programme: str) -> tuple[int, int]:

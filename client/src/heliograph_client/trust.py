@@ -123,6 +123,11 @@ class PinnedKeys:
             copied: dict[str, dict[str, dict[str, Json]]] = json.loads(json.dumps(self._pins))
             return copied
 
+    def key(self, partner: str, kid: str) -> dict[str, str] | None:
+        """A partner's key that we believe, asking the hub once if we know none of this kid; None if not pinned."""
+        pin = self._pin_of(partner, kid)
+        return None if pin is None else dict(pin["jwk"])
+
     def pin(self, partner: str, jwk: Jwk, *, at: datetime, how: str = "confirmed") -> str:
         """Believe this key from now on, because its fingerprint was checked with the partner; its kid."""
         kid = thumbprint(jwk)

@@ -1,0 +1,110 @@
+"""`heliograph withdraw` and `narrow`: take a signal back, or take it back and say it anew to fewer."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime, timezone
+from pathlib import Path
+
+from heliograph_client import statements
+from heliograph_client.cli.profile import Profile
+from heliograph_client.cli.screen import Screen
+from heliograph_client.feed import Filter, is_live
+from heliograph_client.hub import HubClient, batches
+from heliograph_client.inputs import InputProblem
+from heliograph_client.outbox import Outbox
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the commands."""
+    parser = commands.add_parser("withdraw", help="take signals back: everyone who was told is told to drop them")
+    parser.add_argument("signals", nargs="*", metavar="SIGNAL", help="the hub's id of a published signal of ours")
+    parser.add_argument("--file", type=Path, help="everything submitted from this file and accepted or held")
+    parser.add_argument("--reason", choices=["error", "resolved", "legal", "duplicate", "other"], default="error")
+    parser.add_argument("--programme", help="default: the profile's")
+    parser.set_defaults(run=run_withdraw)
+
+    parser = commands.add_parser("narrow", help="withdraw a signal and say it anew to fewer partners")
+    parser.add_argument("signal", metavar="SIGNAL", help="the hub's id of a published signal of ours")
+    audience = parser.add_mutually_exclusive_group(required=True)
+    audience.add_argument("--only", nargs="+", metavar="PARTNER", help="these may see it")
+    audience.add_argument("--except", nargs="+", metavar="PARTNER", dest="excluding", help="all but these may see it")
+    parser.add_argument("--programme", help="default: the profile's")
+    parser.set_defaults(run=run_narrow)
+
+
+def run_withdraw(arguments: argparse.Namespace, profile: Profile, screen: Screen) -> int:
+    """Withdraw by signal id, or everything a file stood for."""
+    hub, programme, issuer = profile.hub(), profile.programme(arguments.programme), profile.need("partner")
+    named: list[dict[str, str]] = []
+    if arguments.file is not None:
+        named += [about for _, about in Outbox(Path(f"{arguments.file}.heliograph")).standing(issuer=issuer)]
+    if arguments.signals:
+        own = _own_statements(hub, programme, issuer, set(arguments.signals))
+        named += [statements.about(jws) for jws in own.values()]
+    if not named:
+        raise InputProblem("nothing to withdraw: name signals, or --file with a file that was submitted from here")
+    key, at, hub_id = profile.signing_key(), datetime.now(timezone.utc), profile.need("hub_id")
+    said = [
+        statements.sign(
+            statements.withdrawal(
+                issuer=issuer, hub=hub_id, programme=programme, about=about, reason=arguments.reason, at=at
+            ),
+            key,
+            statements.WITHDRAWAL,
+        )
+        for about in named
+    ]
+    return _hand_in(hub, said, screen)
+
+
+def run_narrow(arguments: argparse.Namespace, profile: Profile, screen: Screen) -> int:
+    """One submission of three statements, which take effect in this order: withdrawal, signal, routing."""
+    hub, programme, issuer = profile.hub(), profile.programme(arguments.programme), profile.need("partner")
+    old = _own_statements(hub, programme, issuer, {arguments.signal})[arguments.signal]
+    key, at, hub_id = profile.signing_key(), datetime.now(timezone.utc), profile.need("hub_id")
+    withdrawal = statements.withdrawal(
+        issuer=issuer, hub=hub_id, programme=programme, about=statements.about(old), reason="narrowing", at=at
+    )
+    signal = statements.sign(statements.anew(old, at=at, audience="routed"), key, statements.SIGNAL)
+    routing = statements.routing(
+        issuer=issuer,
+        hub=hub_id,
+        programme=programme,
+        about=statements.about(signal),
+        at=at,
+        only=arguments.only,
+        excluding=arguments.excluding,
+    )
+    said = [
+        statements.sign(withdrawal, key, statements.WITHDRAWAL),
+        signal,
+        statements.sign(routing, key, statements.ROUTING),
+    ]
+    return _hand_in(hub, said, screen)
+
+
+def _own_statements(hub: HubClient, programme: str, issuer: str, wanted: set[str]) -> dict[str, str]:
+    """Our own statements behind these signal ids, from our own part of the feed."""
+    found: dict[str, str] = {}
+    cursor, more = None, True
+    while more and len(found) < len(wanted):
+        page = hub.feed(programme, after=cursor, filter=Filter(issuers=(issuer,), own=True))
+        found |= {item["id"]: item["jws"] for item in page.items if item["id"] in wanted and is_live(item)}
+        cursor, more = page.next, page.more
+    missing = sorted(wanted - found.keys())
+    if missing:
+        raise InputProblem(f"{missing[0]} is no live signal of ours in {programme}")
+    return found
+
+
+def _hand_in(hub: HubClient, said: list[str], screen: Screen) -> int:
+    refused = 0
+    for batch in batches(said):
+        submission = hub.submit(batch, wait=30)
+        submission = submission if submission.is_done else hub.wait_for_verdicts(submission)
+        rows = [(v.type, v.verdict, v.state or v.waiting, v.code, v.detail) for v in submission.verdicts]
+        screen.table("verdicts", ("statement", "verdict", "state", "code", "in words"), rows)
+        screen.document({"submission": submission.id, "status": submission.status, "counts": dict(submission.counts)})
+        refused += sum(verdict.verdict == "refused" for verdict in submission.verdicts) + (not submission.is_done)
+    return 1 if refused else 0
