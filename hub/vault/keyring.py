@@ -46,13 +46,14 @@ class Keyring:
 
 def keyring() -> Keyring:
     """The keyring that the settings name."""
-    return _keyring(settings.KEYS_DIR, settings.KEY_ENCRYPTION_KEY, settings.IS_PRODUCTION)
+    return _keyring(str(settings.KEYS_DIR), settings.KEY_ENCRYPTION_KEY, settings.IS_PRODUCTION)
 
 
 @lru_cache(maxsize=4)
-def _keyring(keys_dir: Path, key_encryption_key: str, is_production: bool) -> Keyring:
-    provider = provider_for(keys_dir, key_encryption_key, is_production=is_production)
-    return Keyring(KeyFolder(keys_dir), provider)
+def _keyring(keys_dir: str, key_encryption_key: str, is_production: bool) -> Keyring:
+    place = Path(keys_dir)
+    provider = provider_for(place, key_encryption_key, is_production=is_production)
+    return Keyring(KeyFolder(place), provider)
 
 
 def sealer(scope: str, period: str) -> Sealer:

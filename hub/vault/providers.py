@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -177,7 +176,7 @@ def kek_id(key: bytes) -> str:
 def _decoded(text: str) -> bytes:
     try:
         key = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one, and so is a letter outside ASCII
         key = b""
     if len(key) != _KEY_BYTES:
         raise ImproperlyConfigured(
