@@ -262,6 +262,20 @@ _CLOSED: dict[str, str] = {
     "/handling/permitted": "investigate, restrict-content, restrict-account, refer",
     "/reason": "error, resolved, legal, duplicate, narrowing, other",
 }
+_SLUG_FORM = "A slug has lower-case letters, digits and inner hyphens, at most 64 characters."
+_JTI_FORM = "A jti has 1 to 128 characters of A-Z, a-z, 0-9, dot, underscore, colon and hyphen."
+_FORMS: dict[str, str] = {
+    "iss": _SLUG_FORM,
+    "programme": _SLUG_FORM,
+    "violation": _SLUG_FORM,
+    "only": _SLUG_FORM,
+    "except": _SLUG_FORM,
+    "jti": _JTI_FORM,
+    "supersedes": _JTI_FORM,
+    "digest": "A digest is the SHA-256 of the payload bytes in base64url without padding, 43 characters.",
+    "x": "A coordinate has 32 bytes in base64url without padding, 43 characters.",
+    "y": "A coordinate has 32 bytes in base64url without padding, 43 characters.",
+}
 
 
 def _explain(fault: str) -> NoReturn:
@@ -276,10 +290,10 @@ def _explain(fault: str) -> NoReturn:
         # The name is the author's text. A misspelt member is shown; what could be anything else is not repeated.
         shown = f"/{named['name']}" if _PLAIN_NAME.fullmatch(named["name"]) else ""
         raise Schema("There is a member here that this type of statement does not have.", pointer=pointer + shown)
-    closed = _CLOSED.get(re.sub(r"/[0-9]+\Z", "", pointer))
-    if closed is not None:
+    member = re.sub(r"/[0-9]+\Z", "", pointer)
+    if (closed := _CLOSED.get(member)) is not None:
         raise Schema(f"The value must be one of: {closed}.", pointer=pointer)
-    what = match["what"]
-    raise Schema(
-        f"{what}." if _SAFE.fullmatch(what) else "The value does not have the form it must have.", pointer=pointer
-    )
+    if _SAFE.fullmatch(match["what"]):
+        raise Schema(f"{match['what']}.", pointer=pointer)
+    form = _FORMS.get(member.rpartition("/")[2], "The value does not have the form it must have.")
+    raise Schema(form, pointer=pointer)
