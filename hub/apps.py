@@ -11,6 +11,7 @@ class HubConfig(AppConfig):
 
     def ready(self) -> None:
         """Logging is set up here, because Django's own set-up is off (`LOGGING_CONFIG = None`)."""
+        from hub import celery as _becomes_current_app  # noqa: F401  wake-ups are sent through it by every process
         from hub import logs
 
         logs.configure()

@@ -8,6 +8,8 @@ from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging
 from django.conf import settings
 
+from hub.watch import Watch
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 warnings.filterwarnings("ignore", category=SecurityWarning)  # running as root is `manage.py doctor`'s to mention
@@ -22,6 +24,11 @@ app.conf.update(
         "health_check_interval": 30,
         "socket_connect_timeout": 1,
         "socket_timeout": 30,
+        # A wake-up is best effort: without a broker it gives up at once, for the sweep finds the row.
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
+        "interval_max": 0,
     },
     task_ignore_result=True,
     task_acks_late=True,
@@ -49,3 +56,4 @@ def _keep_our_logging(**_: object) -> None:
 setup_logging.connect(_keep_our_logging)
 
 app.autodiscover_tasks(["signals"])
+app.steps["worker"].add(Watch)

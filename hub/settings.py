@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
+
 from hub import embedded, environment
+
+django_stubs_ext.monkeypatch()  # before any app is loaded: `admin.ModelAdmin[Signal]` is written in class lines
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

@@ -169,7 +169,7 @@ class Waiting:
                 await asyncio.sleep(_AGAIN_SECONDS)
                 event.clear()
                 fresh = _Answer(answer.outer)
-                await self.app(again, _nothing, fresh.send)
+                await self.app(again, _empty_body(), fresh.send)
                 if topic.startswith("submission") and fresh.status == 200:  # noqa: PLR2004
                     fresh.add_header(b"preference-applied", b"wait")
                     fresh.add_header(b"location", answer.location.encode("ascii"))
@@ -247,8 +247,17 @@ def _get(scope: Scope, path: str, query: bytes = b"") -> Scope:
     }
 
 
-async def _nothing() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
+def _empty_body() -> Receive:
+    """What a GET receives: an empty body once, and then nothing, for ever (Django listens for a disconnect meanwhile)."""
+    messages: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        await asyncio.Event().wait()
+        raise AssertionError("An event that nobody sets was set.")
+
+    return receive
 
 
 async def _disconnected(receive: Receive) -> None:
