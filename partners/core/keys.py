@@ -16,7 +16,7 @@ from partners.core.states import KeyState
 
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518 §6.2.2, §6.3.2, §6.4
 REQUIRED = {"OKP": ("crv", "kty", "x"), "EC": ("crv", "kty", "x", "y")}  # in the order of RFC 7638 §3.2, RFC 8037 §2
-ALGORITHMS = {"OKP": frozenset({"Ed25519", "EdDSA"}), "EC": frozenset({"ES256"})}  # what a JWK's own `alg` may say
+ALGORITHMS = {"OKP": ("Ed25519", "EdDSA"), "EC": ("ES256",)}  # what a JWK's own `alg` may say
 
 # The points of small order, as y coordinates with the sign bit cleared. Under such a key one signature fits many
 # messages, so its owner could deny, or share, anything. RFC 8032 §5.1.7 leaves the check to us.

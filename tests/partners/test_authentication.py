@@ -20,7 +20,7 @@ from partners.models import ApiKey
 from tests.builders import LONG_AGO, NOON, a_partner, an_api_key
 from tests.partners.conftest import Recorded
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]
+pytestmark = pytest.mark.django_db
 
 HERE = {"REMOTE_ADDR": "203.0.113.7"}
 

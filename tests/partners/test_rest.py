@@ -22,7 +22,7 @@ from tests.builders import (
     public_jwk,
 )
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]
+pytestmark = pytest.mark.django_db
 
 
 class Api:

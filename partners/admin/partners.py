@@ -1,0 +1,181 @@
+"""Companies in the admin: enrol, suspend, resume, let join, propose a key, issue an API key."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from hub.staff.roles import Capability
+from hub.staff.site import site
+from hub.staff.verbs import ListVerb, RowVerb, ShownOnce, VerbAdmin, Who
+from partners.admin import forms
+from partners.core.keys import fingerprint
+from partners.core.states import PartnerState
+from partners.lifecycle.add_partner import add_partner
+from partners.lifecycle.begin_membership import begin_membership
+from partners.lifecycle.change_partner import change_partner
+from partners.lifecycle.issue_api_key import Use, issue_api_key
+from partners.lifecycle.part_with_partner import part_with_partner
+from partners.lifecycle.probation import begin_probation, end_probation
+from partners.lifecycle.propose_key import propose_key
+from partners.lifecycle.resume_partner import resume_partner
+from partners.lifecycle.suspend_partner import suspend_partner
+from partners.models import Partner
+
+_MANAGE = Capability.PARTNERS_MANAGE
+
+
+def _enrol(given: dict[str, Any], who: Who) -> str:
+    partner = add_partner(given["slug"], given["name"], **who)
+    return f"Enrolled {partner.slug}, on probation."
+
+
+def _rename(partner: Partner, given: dict[str, Any], who: Who) -> str:
+    return f"Its name is {change_partner(partner.slug, name=given['name'], **who).name}."
+
+
+def _suspend(partner: Partner, _given: dict[str, Any], who: Who) -> str:
+    return f"{suspend_partner(partner.slug, **who).slug} is suspended."
+
+
+def _resume(partner: Partner, _given: dict[str, Any], who: Who) -> str:
+    return f"{resume_partner(partner.slug, **who).slug} is active."
+
+
+def _part(partner: Partner, _given: dict[str, Any], who: Who) -> str:
+    return f"{part_with_partner(partner.slug, **who).slug} has left."
+
+
+def _begin_probation(partner: Partner, _given: dict[str, Any], who: Who) -> str:
+    return f"{begin_probation(partner.slug, **who).slug} is on probation."
+
+
+def _end_probation(partner: Partner, _given: dict[str, Any], who: Who) -> str:
+    return f"{end_probation(partner.slug, **who).slug} is off probation."
+
+
+def _join(partner: Partner, given: dict[str, Any], who: Who) -> str:
+    membership = begin_membership(partner.slug, given["programme"].slug, forms.terms_from(given), **who)
+    return f"{partner.slug} is in {given['programme'].slug}, generation {membership.generation}."
+
+
+def _propose(partner: Partner, given: dict[str, Any], who: Who) -> str:
+    key = propose_key(given["jwk"], partner_slug=partner.slug, **who)
+    return f"Key {key.kid} is {key.state}. Its fingerprint: {fingerprint(key.kid)}."
+
+
+def _issue(partner: Partner, given: dict[str, Any], who: Who) -> ShownOnce:
+    use = Use(
+        scopes=frozenset(given["scopes"]),
+        networks=tuple(given["networks"]),
+        expires_at=who["at"] + timedelta(days=given["days"]) if given["days"] else None,
+        label=given["label"],
+    )
+    issued = issue_api_key(partner.slug, use, **who)
+    return ShownOnce(f"API key {issued.row.pk} of {partner.slug}. This is shown once and kept nowhere.", issued.token)
+
+
+@admin.register(Partner, site=site)
+class PartnerAdmin(VerbAdmin[Partner]):
+    """Companies."""
+
+    to_view = Capability.PARTNERS_VIEW
+    list_display = ("slug", "name", "state", "is_probationary", "added_at")
+    list_filter = ("state", "is_probationary", "memberships__programme")
+    search_fields = ("slug", "name")
+    ordering = ("slug",)
+    fields = ("slug", "name", "state", "is_probationary", "added_at", "more")
+    readonly_fields = ("more",)
+    list_verbs = (
+        ListVerb("enrol", "Enrol a partner", _MANAGE, "A new partner begins on probation.", _enrol, forms.Enrol),
+    )
+    row_verbs = (
+        RowVerb(
+            "join",
+            "Let into a programme",
+            _MANAGE,
+            "From now on it may share in the programme, in a new generation.",
+            _join,
+            forms.Join,
+            is_offered=lambda partner: partner.state == PartnerState.ACTIVE,
+        ),
+        RowVerb(
+            "propose-key",
+            "Propose a signing key",
+            Capability.KEYS_MANAGE,
+            "The key counts for nothing until one of the partner's active keys endorses it, or you activate it.",
+            _propose,
+            forms.Propose,
+            is_offered=lambda partner: partner.state == PartnerState.ACTIVE,
+        ),
+        RowVerb(
+            "issue-api-key",
+            "Issue an API key",
+            Capability.KEYS_MANAGE,
+            "The token is shown once, on the next page.",
+            _issue,
+            forms.Issue,
+            is_offered=lambda partner: partner.state == PartnerState.ACTIVE,
+        ),
+        RowVerb(
+            "rename",
+            "Rename",
+            _MANAGE,
+            "The slug stays: statements name it.",
+            _rename,
+            forms.Rename,
+            initial=lambda partner: {"name": partner.name},
+        ),
+        RowVerb(
+            "begin-probation",
+            "Put on probation",
+            _MANAGE,
+            "From now on its signals wait for a person.",
+            _begin_probation,
+            is_offered=lambda partner: not partner.is_probationary,
+        ),
+        RowVerb(
+            "end-probation",
+            "End probation",
+            _MANAGE,
+            "From now on its signals are published without a person.",
+            _end_probation,
+            is_offered=lambda partner: partner.is_probationary,
+        ),
+        RowVerb(
+            "suspend",
+            "Suspend",
+            _MANAGE,
+            "None of its API keys and signing keys works until it is resumed, in any programme.",
+            _suspend,
+            is_offered=lambda partner: partner.state == PartnerState.ACTIVE,
+        ),
+        RowVerb(
+            "resume",
+            "Resume",
+            _MANAGE,
+            "Its keys and memberships work again as they did.",
+            _resume,
+            is_offered=lambda partner: partner.state == PartnerState.SUSPENDED,
+        ),
+        RowVerb(
+            "part",
+            "Note that it has left",
+            _MANAGE,
+            "It never comes back under this slug. Its memberships must have ended.",
+            _part,
+            is_offered=lambda partner: partner.state != PartnerState.LEFT,
+        ),
+    )
+
+    @admin.display(description="See also")
+    def more(self, partner: Partner) -> SafeString:
+        """Links to its memberships and keys."""
+        pages = (("membership", "memberships"), ("signingkey", "signing keys"), ("apikey", "API keys"))
+        links = ((reverse(f"admin:partners_{model}_changelist"), partner.pk, words) for model, words in pages)
+        return format_html_join(" · ", '<a href="{}?partner__id__exact={}">{}</a>', links)
