@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
@@ -19,6 +20,8 @@ from hub.embedded.supervisor import Line
 from hub.running import PARTS, RunningHub
 
 _LEVELS = {"printed": "info", "started": "info", "stopped": "info", "died": "warning", "killed": "warning"}
+
+_ONE_KEYPRESS = 1.0  # seconds: a terminal, `uv run` and `timeout` may each pass on the same Ctrl-C
 
 
 class Command(BaseCommand):
@@ -79,20 +82,25 @@ class _Asked:
 
     def __init__(self) -> None:
         self.is_asked = threading.Event()
-        self._times = 0
+        self._first_at: float | None = None
+        self._is_in_a_hurry = False
         self._hub: RunningHub | None = None
 
     def tell(self, hub: RunningHub) -> None:
         self._hub = hub
 
     def hear(self, _number: int, _frame: FrameType | None) -> None:
-        self._times += 1
+        now = time.monotonic()
+        if self._first_at is None:
+            self._first_at = now
+        elif now - self._first_at > _ONE_KEYPRESS:
+            self._is_in_a_hurry = True
         if self._hub is not None:
             self._hub.give_up()
         self.is_asked.set()
 
     def is_in_a_hurry(self) -> bool:
-        return self._times > 1
+        return self._is_in_a_hurry
 
 
 class Show:
