@@ -14,10 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from heliograph_client.feed import Filter, Item, is_live
 from heliograph_client.wire import Json
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # typing.Self is younger than Python 3.10
 
 PULL: Final = "pull"
 _CHUNK: Final = 500
@@ -107,6 +110,12 @@ class Holdings:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def live(
         self, programme: str | None = None, *, channel: str | None = None, include_unverified: bool = False

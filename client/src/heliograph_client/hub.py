@@ -102,8 +102,14 @@ class HubClient:
         return f"HubClient({self._transport.url})"
 
     def close(self) -> None:
-        """Close this thread's connection."""
+        """Close the connections."""
         self._transport.close()
+
+    def __enter__(self) -> HubClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # --- submitting -----------------------------------------------------------------------------------------------
 

@@ -110,6 +110,7 @@ class Transport:
         self._tls = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
         self._api_key, self._timeout, self._attempts, self._sleep = api_key, timeout, attempts, sleep
         self._kept = threading.local()
+        self._open: set[http.client.HTTPConnection] = set()
 
     def __repr__(self) -> str:
         return f"Transport({self.url})"
@@ -140,7 +141,7 @@ class Transport:
         except HubProblem as problem:
             return problem, None
         except (OSError, http.client.HTTPException, zlib.error) as error:
-            self.close()
+            self._hang_up()
             log.debug("%s %s: %s", question.method, question.path.split("?")[0], type(error).__name__)
             return HubProblem("unreachable", _why(error)), 0.0
         path = question.path.split("?")[0]
@@ -165,7 +166,7 @@ class Transport:
         raw = response.read(MAX_ANSWER_BYTES + 1)
         received = {name.lower(): value for name, value in response.getheaders()}
         if len(raw) > MAX_ANSWER_BYTES:
-            self.close()
+            self._hang_up()
             raise HubProblem("answer-too-large", "the answer is larger than 64 MiB", status=response.status)
         if "gzip" in received.get("content-encoding", ""):
             raw = _inflate(raw)
@@ -176,20 +177,31 @@ class Transport:
         kept: http.client.HTTPConnection | None = getattr(self._kept, "connection", None)
         if kept is not None and not fresh:
             return kept
-        self.close()
+        self._hang_up()
         if self._tls is not None:
             kept = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
         else:
             kept = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
         self._kept.connection = kept
+        self._open.add(kept)
         return kept
 
-    def close(self) -> None:
-        """Close this thread's connection."""
+    def _hang_up(self) -> None:
+        """Close the connection of the thread that asks."""
         kept: http.client.HTTPConnection | None = getattr(self._kept, "connection", None)
         if kept is not None:
             kept.close()
+            self._open.discard(kept)
             self._kept.connection = None
+
+    def close(self) -> None:
+        """Close every thread's connection; a later question opens a new one."""
+        for connection in list(self._open):
+            connection.close()
+
+    def __del__(self) -> None:
+        for connection in getattr(self, "_open", ()):  # no such set when __init__ refused its arguments
+            connection.close()
 
 
 def _inflate(raw: bytes) -> bytes:

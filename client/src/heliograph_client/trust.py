@@ -161,8 +161,8 @@ class PinnedKeys:
         return alerts
 
     def _compare(self, partner: str, shown: dict[str, dict[str, Json]], *, at: datetime) -> list[Alert]:
-        is_first_sight = not self._pins.get(partner)
-        pinned = self._pins.setdefault(partner, {})
+        is_first_sight = partner not in self._pins  # one whose keys were all dropped by hand is no stranger
+        pinned = self._pins.get(partner, {})
         alerts = [Alert("vanished", partner, kid) for kid in pinned if kid not in shown]
         for kid, jwk in shown.items():
             if kid not in pinned:
@@ -175,6 +175,8 @@ class PinnedKeys:
             if jwk.get("state") == "revoked" and "compromised_at" not in pinned[kid]:
                 pinned[kid]["compromised_at"] = jwk.get("compromised_at")
                 alerts.append(Alert("revoked", partner, kid))
+        if pinned:
+            self._pins[partner] = pinned
         return alerts
 
     def _may_pin(self, jwk: dict[str, Json], *, is_first_sight: bool, pinned: dict[str, dict[str, Json]]) -> str | None:

@@ -39,8 +39,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="sign and submit a file of signals",
         description=(
             "Sign every row of FILE and submit it. Text: one value a line, with --type and --violation. CSV: a header "
-            f"of {', '.join(sorted(COLUMNS))}. NDJSON: one payload or one finished JWS a line. What became of each row is "
-            "kept in FILE.heliograph, so that running the same command again after a crash doubles nothing. "
+            f"of {', '.join(sorted(COLUMNS))}. NDJSON: one payload or one finished JWS a line. What became of each row "
+            "is kept in FILE.heliograph, so that running the same command again after a crash doubles nothing. "
             "Exit status 1 if anything was refused."
         ),
     )
