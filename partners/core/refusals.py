@@ -1,4 +1,7 @@
-"""Every way the hub says no about partners, keys and memberships: one class per stable code."""
+"""Every way the hub says no about partners, keys and memberships: one class per stable code.
+
+The docstrings are the text of the documentation: what happened, and what to do.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from hub.refusal import Refusal
 class PartnersRefusal(Refusal):
     """Base of the refusals in this room."""
 
-    code: ClassVar[str] = "partners-refused"
-
 
 class NotFound(PartnersRefusal):
-    """There is no such thing, or it is not the asker's to see: the two are never told apart."""
+    """There is no such thing, or it is not yours to see: the two are never told apart.
+
+    Check the slug or id; programmes, fellow members and keys are listed by their own addresses.
+    """
 
     code: ClassVar[str] = "not-found"
 
@@ -40,66 +44,102 @@ class NoSuchApiKey(NotFound):
 
 
 class InvalidSlug(PartnersRefusal):
-    """A slug is 2 to 40 of a-z, 0-9 and inner hyphens, starting with a letter."""
+    """A slug is 2 to 40 of a-z, 0-9 and inner hyphens, starting with a letter.
+
+    Slugs stand in statements and addresses for ever, so they are plain.
+    """
 
     code: ClassVar[str] = "invalid-slug"
 
 
 class SlugTaken(PartnersRefusal):
-    """Slugs are never used twice, also not after a partner has left."""
+    """Somebody has, or had, this slug.
+
+    Slugs are never used twice, also not after a partner has left: old statements name it. Choose another.
+    """
 
     code: ClassVar[str] = "slug-taken"
 
 
 class InvalidProgramme(PartnersRefusal):
-    """A programme's settings do not make sense."""
+    """The programme's settings do not make sense together; the pointer says which.
+
+    Violations are lower-case words, indicator types are the hub's own, retention has a default "*" and whole days.
+    """
 
     code: ClassVar[str] = "invalid-programme"
 
 
 class WrongState(PartnersRefusal):
-    """The thing exists, and what was asked cannot be done to it in the state it is in."""
+    """The thing exists, and what was asked cannot be done to it in the state it is in.
+
+    The detail names the state. A retired or revoked key never comes back: propose a new one.
+    """
 
     code: ClassVar[str] = "wrong-state"
 
 
 class InvalidKey(PartnersRefusal):
-    """The JWK is not a public Ed25519 or P-256 key."""
+    """The JWK is not a public key that the hub takes; the pointer says which member is at fault.
+
+    It takes kty OKP with crv Ed25519, and kty EC with crv P-256, each coordinate 32 bytes in base64url without padding.
+    A `kid`, `use` or `alg` may be left out; if there, it must agree with the key.
+    """
 
     code: ClassVar[str] = "invalid-key"
 
 
 class PrivateKeySent(PartnersRefusal):
-    """The JWK held private members: whoever sent it must consider that key lost."""
+    """The JWK held its private part.
+
+    The hub kept nothing of it, but it has travelled: consider that key lost, make a new one, and send the public
+    members only.
+    """
 
     code: ClassVar[str] = "private-key-sent"
 
 
 class KeyTaken(PartnersRefusal):
-    """A signing key belongs to one partner, hub-wide."""
+    """The key cannot be registered for you.
+
+    A signing key belongs to one partner, hub-wide, and keys are never shared. Make a new one.
+    """
 
     code: ClassVar[str] = "key-taken"
 
 
 class EndorsementRefused(PartnersRefusal):
-    """The endorsement does not make the key active; the fact `reason` says why, in the codes used for statements."""
+    """The endorsement does not make the key active; the member `reason` says why, in the codes used for statements.
+
+    An endorsement is a compact `key-endorsement+jws` with exactly v, iss, jti, iat, aud and jwk, signed with an active
+    key of yours, and jwk is the proposed key of the address. Without any active key, ask the hub's operator.
+    """
 
     code: ClassVar[str] = "endorsement-refused"
 
 
 class InvalidTime(PartnersRefusal):
-    """A moment lies where it cannot: a compromise in the future, an expiry in the past."""
+    """A moment or a duration lies where it cannot: a compromise in the future, an overlap of more than 30 days.
+
+    The pointer says which. Times are by the hub's clock.
+    """
 
     code: ClassVar[str] = "invalid-time"
 
 
 class InvalidApiKeySettings(PartnersRefusal):
-    """An API key needs known scopes and well-formed networks."""
+    """An API key needs at least one known scope, and networks that are addresses or CIDRs.
+
+    The pointer says which. A CIDR has no bits after its prefix.
+    """
 
     code: ClassVar[str] = "invalid-api-key-settings"
 
 
 class MissingScope(PartnersRefusal):
-    """The API key is good and lacks the scope this door asks for."""
+    """The API key is good, and lacks what this door asks for; the member `scope` names it.
+
+    Ask the hub's operator for a key with that scope. An API key that may do less never makes one that may do more.
+    """
 
     code: ClassVar[str] = "missing-scope"

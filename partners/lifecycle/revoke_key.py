@@ -46,8 +46,11 @@ def revoke_key(kid: str, *, partner_id: int, compromised_at: datetime | None, ac
         raise RuntimeError("revoke_key belongs inside the transaction that quarantines what the key signed")
     if compromised_at is not None and compromised_at > at:
         raise InvalidTime("The compromise cannot lie in the future.", pointer="/compromised_at")
-    partner = Partner.objects.select_for_update().get(pk=partner_id)  # serialises endorsing and revoking
-    rows = {row.pk: row for row in SigningKey.objects.select_for_update().filter(partner_id=partner_id).order_by("pk")}
+    partner = Partner.objects.select_for_update(no_key=True).get(pk=partner_id)  # serialises endorsing and revoking
+    rows = {
+        row.pk: row
+        for row in SigningKey.objects.select_for_update(no_key=True).filter(partner_id=partner_id).order_by("pk")
+    }
     named = next((row for row in rows.values() if row.kid == kid), None)
     if named is None:
         raise NoSuchKey("There is no such signing key.")
