@@ -18,7 +18,8 @@ deliverer) worker deliverer deliver "${DELIVERER_PROCESSES:-1}" ;;
 beat) exec python manage.py up --only beat sequencer ;;
 prepare)
     python manage.py create_key_encryption_key
-    exec python manage.py prepare_database
+    python manage.py prepare_database
+    exec python manage.py import_warning_list
     ;;
 healthy)
     case "${2:-web}" in

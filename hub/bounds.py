@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
+from hub import problems
 from hub.waiting import App, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 5 * 1024 * 1024  # above settings.MAX_SUBMISSION_BYTES, whose door answers more exactly
@@ -45,14 +43,8 @@ class Bounds:
 
 async def refuse(send: Send) -> None:
     """The whole answer, as a problem document (RFC 9457), with the connection closed after it."""
-    problem: dict[str, Any] = {
-        "type": "about:blank#body-too-large",
-        "title": "Body too large",
-        "status": 413,
-        "detail": f"The body is larger than {MAX_BODY_BYTES:,} bytes; send it in parts.",
-        "code": "body-too-large",
-    }
-    body = json.dumps(problem).encode("ascii")
+    detail = f"The body is larger than {MAX_BODY_BYTES:,} bytes; send it in parts."
+    body = problems.problem("body-too-large", detail, status=413).content
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode("ascii")),

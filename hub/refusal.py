@@ -1,4 +1,4 @@
-"""What the hub says when it says no: a stable code and a sentence. The one base class of every refusal, on every floor."""
+"""What the hub says when it says no: a stable code and a sentence. The one base class, on every floor."""
 
 from __future__ import annotations
 

@@ -83,6 +83,7 @@ class RunningHub:
         self._start_engines()
         if settings.IS_EMBEDDED or self.parts == PARTS:
             call_command("prepare_database", verbosity=0)
+            call_command("import_warning_list", verbosity=0)
             self.first_account = accounts.first_account(at=timezone.now())
             _let_go_of_connections()
         self._supervisor.start(*(self._program(part) for part in self.parts))

@@ -70,11 +70,13 @@ class Waiters:
         url = settings.BROKER_URL.replace("redis+socket://", "unix://")
         while True:
             try:
-                async with redis.asyncio.Redis.from_url(url, socket_connect_timeout=2) as valkey:
-                    async with valkey.pubsub(ignore_subscribe_messages=True) as subscription:
-                        await subscription.subscribe(wake.CHANGED, wake.DECIDED)
-                        async for message in subscription.listen():
-                            self._hear(message["channel"].decode("ascii"), message["data"].decode("ascii"))
+                async with (
+                    redis.asyncio.Redis.from_url(url, socket_connect_timeout=2) as valkey,
+                    valkey.pubsub(ignore_subscribe_messages=True) as subscription,
+                ):
+                    await subscription.subscribe(wake.CHANGED, wake.DECIDED)
+                    async for message in subscription.listen():
+                        self._hear(message["channel"].decode("ascii"), message["data"].decode("ascii"))
             except (redis.RedisError, OSError):
                 await asyncio.sleep(1)
 
@@ -93,7 +95,7 @@ class Waiters:
     def _finished(self, submission_id: str) -> None:
         now = time.monotonic()
         self._decided[submission_id] = now
-        if len(self._decided) > 10_000:  # noqa: PLR2004  a bound on memory; only the last seconds matter
+        if len(self._decided) > 10_000:
             self._decided = {key: heard for key, heard in self._decided.items() if heard > now - 10}
         self._wake(f"submission {submission_id}")
 
@@ -170,7 +172,7 @@ class Waiting:
                 event.clear()
                 fresh = _Answer(answer.outer)
                 await self.app(again, _empty_body(), fresh.send)
-                if topic.startswith("submission") and fresh.status == 200:  # noqa: PLR2004
+                if topic.startswith("submission") and fresh.status == 200:
                     fresh.add_header(b"preference-applied", b"wait")
                     fresh.add_header(b"location", answer.location.encode("ascii"))
                     answer = fresh
@@ -248,7 +250,7 @@ def _get(scope: Scope, path: str, query: bytes = b"") -> Scope:
 
 
 def _empty_body() -> Receive:
-    """What a GET receives: an empty body once, and then nothing, for ever (Django listens for a disconnect meanwhile)."""
+    """What a GET receives: an empty body once, then nothing, for ever: Django listens for a disconnect meanwhile."""
     messages: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Message:

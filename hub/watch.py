@@ -12,10 +12,10 @@ import os
 import signal
 import threading
 import time
-from typing import Any
+from typing import Protocol
 
 import psycopg
-from celery import bootsteps
+from celery import Celery, bootsteps
 from django.conf import settings
 
 logger = logging.getLogger(__name__)
@@ -25,24 +25,30 @@ STALE_SECONDS = 10.0
 DEAF_SECONDS = 60.0
 
 
+class _Worker(Protocol):
+    """The part of Celery's worker that this module touches."""
+
+    app: Celery
+
+
 class Watch(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
     """Celery's hook: one daemon thread in the worker's main process, which runs no tasks itself."""
 
-    def __init__(self, parent: Any, **options: Any) -> None:
+    def __init__(self, parent: _Worker, **options: object) -> None:
         super().__init__(parent, **options)
         self._stop = threading.Event()
 
-    def start(self, parent: Any) -> None:
+    def start(self, parent: _Worker) -> None:
         """Begin to watch, in workers that take sweeps."""
         if "default" in parent.app.amqp.queues.consume_from:
             threading.Thread(target=self._watch, args=(parent.app,), name="watch", daemon=True).start()
 
-    def stop(self, parent: Any) -> None:
+    def stop(self, parent: _Worker) -> None:
         """Stop watching."""
         del parent
         self._stop.set()
 
-    def _watch(self, app: Any) -> None:
+    def _watch(self, app: Celery) -> None:
         asking_since: float | None = None
         while not self._stop.wait(LOOK_SECONDS):
             age = seconds_since_sweep()

@@ -10,12 +10,12 @@ from uuid import UUID
 
 from django.db import connection
 
+from hub.ledger.mirror import current_epoch
 from partners import public
 from partners.public import Caller, MembershipFacts
 from signals.core import gates
 from signals.core.refusals import MembershipEnded, MembershipSuspended, NotFound
 from signals.core.states import State
-from hub.ledger.epochs import current_epoch
 from signals.models import Attempt, Endpoint, Signal, Statement, Submission, Verdict, Walk
 
 _NOT_FOUND = "There is nothing here that this key may see."
@@ -236,7 +236,8 @@ SELECT
 _LAGS = """
 SELECT endpoint.id, greatest(0, head.position - greatest(endpoint.position, 0)),
        CASE WHEN endpoint.position < head.position
-            THEN extract(epoch FROM clock_timestamp() - coalesce(endpoint.last_success_at, endpoint.created_at)) ELSE 0 END
+            THEN extract(epoch FROM clock_timestamp() - coalesce(endpoint.last_success_at, endpoint.created_at))
+            ELSE 0 END
   FROM signals_endpoint endpoint JOIN signals_head head USING (programme_id)
  WHERE endpoint.state = 'active'
 """

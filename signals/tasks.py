@@ -5,8 +5,6 @@ A task may be lost, doubled or late. It takes no arguments that matter: what is 
 
 from __future__ import annotations
 
-from typing import Any
-
 from celery import shared_task
 from django.utils import timezone
 
@@ -25,7 +23,7 @@ _TURNS = 200  # of a loop in one task: long enough to work off a backlog, short 
 
 
 @shared_task(name="signals.verify", queue="verify")
-def verify(**_: Any) -> None:
+def verify(**_: object) -> None:
     """Verify what was submitted, and publish what that touched at once: a wake-up more would only cost time."""
     for _turn in range(_TURNS):
         if not serving.may_serve():
@@ -38,7 +36,7 @@ def verify(**_: Any) -> None:
 
 
 @shared_task(name="signals.publish", queue="verify")
-def publish(**_: Any) -> None:
+def publish(**_: object) -> None:
     """Publish what is verified."""
     if serving.may_serve():
         for programme_id in programmes_waiting():
@@ -46,14 +44,14 @@ def publish(**_: Any) -> None:
 
 
 @shared_task(name="signals.deliver", queue="deliver")
-def deliver(**_: Any) -> None:
+def deliver(**_: object) -> None:
     """Bring endpoints up to their feeds."""
     if serving.may_serve():
         deliver_due(clock=timezone.now)
 
 
 @shared_task(name="signals.sweep")
-def sweep(**_: Any) -> None:
+def sweep(**_: object) -> None:
     """Look for due rows whose wake-up was lost; every few seconds, whoever runs it."""
     if not serving.may_serve():
         return
@@ -72,7 +70,7 @@ def sweep(**_: Any) -> None:
 
 
 @shared_task(name="signals.purge")
-def purge(**_: Any) -> None:
+def purge(**_: object) -> None:
     """Erase what was removed long enough ago; forget old tombstones; destroy the keys of spent months."""
     if not serving.may_serve():
         return

@@ -14,12 +14,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from hub.ledger.epochs import current_epoch
+from hub.ledger.mirror import current_epoch
 from hub.ledger.record import record
 from hub.vault import keyring
 from partners import public
@@ -80,18 +81,23 @@ def claim_due(*, limit: int) -> list[tuple[Endpoint, UUID]]:
     """Lease endpoints that are behind their feed and whose time has come, longest due first."""
     token = uuid4()
     with transaction.atomic(), connection.cursor() as cursor:
-        parameters = {"token": token, "lease": settings.LEASE_SECONDS, "limit": limit, "epoch": current_epoch()}
+        parameters: dict[str, Any] = {
+            "token": token,
+            "lease": settings.LEASE_SECONDS,
+            "limit": limit,
+            "epoch": current_epoch(),
+        }
         cursor.execute(_CLAIM, parameters)
         ids = [row[0] for row in cursor.fetchall()]
     return [(endpoint, token) for endpoint in Endpoint.objects.select_related("walk").filter(id__in=ids)]
 
 
 def render(endpoint: Endpoint, *, token: UUID, at: datetime) -> Batch | None:
-    """What to POST to a claimed endpoint now, recorded as disclosed; None (and the lease returned) when there is nothing."""
+    """What to POST to a claimed endpoint now, recorded as disclosed; None, its lease returned, if there is nothing."""
     programme = public.programme_by_id(endpoint.programme_id)
     member = public.membership(endpoint.partner_id, programme.slug, at=at)
     if member is None or member.state == "ended":
-        return _farewell(endpoint, token, programme.slug, at=at)
+        return _farewell(endpoint, token, programme.slug)
     if not member.may_receive:
         _release(endpoint, token, next_attempt_at=at + _SUSPENDED_WAIT)
         return None
@@ -163,7 +169,7 @@ def _place(endpoint: Endpoint, member: MembershipFacts, *, at: datetime) -> Plac
     return start_walk(member, channel=channel_of(endpoint), filter=endpoint.filter, at=at)
 
 
-def _farewell(endpoint: Endpoint, token: UUID, programme_slug: str, *, at: datetime) -> Batch | None:
+def _farewell(endpoint: Endpoint, token: UUID, programme_slug: str) -> Batch | None:
     """The last word to a partner that has left: erase everything of this channel."""
     if endpoint.walk is None:
         Endpoint.objects.filter(id=endpoint.id, lease_token=token).update(

@@ -55,7 +55,7 @@ def reader_of(member: MembershipFacts, *, at: datetime) -> Reader:
 
 
 def read_page(place: Place, *, reader: Reader, limit: int, at: datetime, up_to: int | None = None) -> Page:
-    """The next page after a place, at most `limit` items, never beyond position `up_to`; recorded unless it is silent."""
+    """The next page after a place: at most `limit` items, none beyond position `up_to`; recorded unless silent."""
     walk = place.walk
     with transaction.atomic():
         head, rows = _rows(place, reader=reader, limit=limit, up_to=up_to)
@@ -132,9 +132,7 @@ def _render(row: _Row, slugs: Mapping[int, str]) -> bytes:
     Every value spliced in here is from a closed set (ids, states, slugs, permitted actions) and needs no escaping.
     """
     state = row.removal or row.state
-    moving = (
-        f'{{"id":"{row.id}","revision":{row.revision},"state":"{state}","changed_at":"{_time(row.changed_at)}"'
-    )
+    moving = f'{{"id":"{row.id}","revision":{row.revision},"state":"{state}","changed_at":"{_time(row.changed_at)}"'
     if row.sealed is None:
         return f"{moving}}}".encode("ascii")
     said = keyring.open_sealed(row.sealed, context=context(row.statement_id))

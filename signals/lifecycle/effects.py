@@ -1,7 +1,7 @@
-"""What the good lines of a submission do to the rows: in line order, all or nothing, one submission of a partner at a time.
+"""What the good lines of a submission do to the rows: in line order, all or nothing, one at a time per partner.
 
-A batch reads what it needs in a handful of queries, decides line by line in memory, and writes in a handful of COPYs and
-moves. New signals are not published here; a change to a signal that is already out (a revision, a wider audience, a
+A batch reads what it needs in a handful of queries, decides line by line in memory, and writes in a handful of COPYs
+and moves. New signals are not published here; a change to a signal that is already out (a revision, a wider audience, a
 withdrawal) takes its position at once.
 """
 
@@ -15,6 +15,7 @@ from typing import Literal
 
 from django.db import connection
 
+from hub.ledger.leaf import Json
 from hub.ledger.record import Event, record_many
 from hub.refusal import Refusal
 from hub.vault import keyring
@@ -30,8 +31,8 @@ from signals.core.refusals import (
     TlpNeedsRouting,
     UnknownSignal,
 )
-from signals.core.states import State
 from signals.core.statement import from_base64url
+from signals.core.states import State
 from signals.lifecycle.examine import Line, Sender
 from signals.lifecycle.moves import Kind, Taken, lock_signals, take_positions
 from signals.lifecycle.publish import record_moves
@@ -137,7 +138,7 @@ class Batch:
     def _begin(self, line: Line, claims: SignalClaims) -> Signal:
         assert line.key is not None and line.programme is not None and line.reading is not None
         assert line.index is not None and line.expires_at is not None
-        reasons = self._reasons_to_hold(line, claims)
+        reasons = self._reasons_to_hold(line)
         signal = Signal(
             id=uuid.uuid4(),
             programme_id=line.programme.id,
@@ -203,7 +204,7 @@ class Batch:
             )  # said again under a good key: what the fall made doubtful stands anew
         else:
             signal.removal, signal.removed_at = "", None
-            reasons = self._reasons_to_hold(line, claims)
+            reasons = self._reasons_to_hold(line)
             signal.state, signal.held_reasons = (State.HELD.value if reasons else State.VERIFIED.value), reasons
         self._mark(signal)
         return signal
@@ -290,7 +291,7 @@ class Batch:
             self.moves[signal.id] = Kind.WIDENED
         self._mark(signal)
 
-    def _reasons_to_hold(self, line: Line, claims: SignalClaims) -> list[str]:
+    def _reasons_to_hold(self, line: Line) -> list[str]:
         assert line.reading is not None and line.programme is not None
         facts = gates.GateFacts(
             weaknesses=line.reading.weaknesses,
@@ -349,13 +350,15 @@ class Batch:
 
     def _refuse(self, line: Line, refusal: Refusal) -> None:
         self.verdicts.append(
-            (self.submission_id, line.number, line.typ, line.jti, "refused", refusal.code, refusal.detail[:500])
-            + ((refusal.pointer or "")[:200], None, None)
+            (
+                *(self.submission_id, line.number, line.typ, line.jti, "refused"),
+                *(refusal.code, refusal.detail[:500], (refusal.pointer or "")[:200], None, None),
+            )
         )
-        facts: dict[str, object] = {"line": line.number, "typ": line.typ, "code": refusal.code}
+        facts: dict[str, Json] = {"line": line.number, "typ": line.typ, "code": refusal.code}
         self._note("statement.refused", [], facts, None)
 
-    def _note(self, action: str, subjects: list[str], facts: dict[str, object], digest: bytes | None) -> None:
+    def _note(self, action: str, subjects: list[str], facts: dict[str, Json], digest: bytes | None) -> None:
         self.events.append(
             Event(
                 action=action,

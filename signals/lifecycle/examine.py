@@ -1,4 +1,4 @@
-"""Judge the lines of a submission, each by itself, without touching a row: signature, key, claims, membership, indicator.
+"""Judge the lines of a submission, each by itself, without touching a row: signature, key, claims, indicator.
 
 This is where the time goes (a signature costs 130 µs), so it runs outside any transaction. What depends on other rows
 (a taken jti, an earlier signal, a warning list) is `signals.lifecycle.verify`'s part.

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -85,7 +86,7 @@ def take_positions(programme_id: int, ids: Sequence[UUID], *, kind: Kind, at: da
     """
     head = lock_head(programme_id, at=at)
     at = max(at, head.at)
-    parameters = {
+    parameters: dict[str, Any] = {
         "ids": list(ids),
         "after": head.position,
         "at": at,
@@ -124,7 +125,8 @@ WITH moved AS (
            published_at = coalesce(signal.published_at, %(at)s)
       FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS place (id, n)
      WHERE signal.id = place.id
-    RETURNING signal.id, signal.programme_id, signal.position, signal.revision, signal.audience, signal.audience_partners
+    RETURNING signal.id, signal.programme_id, signal.position, signal.revision,
+              signal.audience, signal.audience_partners
 ), routed AS (
     UPDATE signals_route AS route SET position = moved.position FROM moved
      WHERE moved.audience = 'only' AND route.signal_id = moved.id

@@ -66,7 +66,7 @@ def record_moves(action: str, programme_slug: str, taken: Taken) -> None:
 
 
 def _in_turn(programme_id: int, *, at: datetime, issuers: set[int]) -> list[UUID]:
-    """The next signals to publish: every issuer's first before any issuer's second, so that no backfill starves another."""
+    """The next signals to publish: every issuer's first before any issuer's second, so no backfill starves another."""
     if not issuers:
         return []
     with connection.cursor() as cursor:
@@ -89,7 +89,8 @@ def _under_fallen_keys(ids: set[UUID]) -> Sequence[UUID]:
 
 _IN_TURN = """
 SELECT id FROM (
-    SELECT candidate.id, candidate.arrival, row_number() OVER (PARTITION BY issuer.id ORDER BY candidate.arrival) AS turn
+    SELECT candidate.id, candidate.arrival,
+           row_number() OVER (PARTITION BY issuer.id ORDER BY candidate.arrival) AS turn
       FROM unnest(%(issuers)s::bigint[]) AS issuer (id),
            LATERAL (SELECT id, arrival FROM signals_signal
                      WHERE programme_id = %(programme)s AND issuer_id = issuer.id

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max, Q
 
-from hub.ledger.record import Event, erase_salts, record_many
+from hub.ledger.record import Event, erase_salts, record, record_many
 from hub.vault import keyring
 from partners import public
 from signals.core.states import State
 from signals.lifecycle.moves import lock_head
-from signals.models import Head, Signal, Statement
+from signals.models import Head, Signal, Statement, Submission
 
 BATCH = 1000
 
@@ -34,18 +36,23 @@ def purge_due(*, at: datetime) -> int:
         )
         if not rows:
             return 0
-        ids = [identity for identity, _ in rows]
-        Statement.objects.filter(signal_id__in=ids).update(sealed=None)
-        Signal.objects.filter(id__in=ids).update(state=State.PURGED.value, value_index=None, index_key_id="")
-        erase_salts([f"signal:{identity}" for identity in ids])
-        slugs = {programme_id: public.programme_by_id(programme_id).slug for programme_id in {row[1] for row in rows}}
-        record_many(
-            [
-                Event("signal.purged", "system:purge", at, (f"signal:{identity}", f"programme:{slugs[programme_id]}"))
-                for identity, programme_id in rows
-            ]
-        )
+        erase(rows, actor="system:purge", at=at)
     return len(rows)
+
+
+def erase(rows: Sequence[tuple[UUID, int]], *, actor: str, at: datetime) -> None:
+    """Erase the content of signals that the caller has locked, given as (id, programme id)."""
+    ids = [identity for identity, _ in rows]
+    Statement.objects.filter(signal_id__in=ids).update(sealed=None)
+    Signal.objects.filter(id__in=ids).update(state=State.PURGED.value, value_index=None, index_key_id="")
+    erase_salts([f"signal:{identity}" for identity in ids])
+    slugs = {programme_id: public.programme_by_id(programme_id).slug for programme_id in {row[1] for row in rows}}
+    record_many(
+        [
+            Event("signal.purged", actor, at, (f"signal:{identity}", f"programme:{slugs[programme_id]}"))
+            for identity, programme_id in rows
+        ]
+    )
 
 
 def forget_tombstones(*, at: datetime) -> int:
@@ -75,18 +82,33 @@ def forget_tombstones(*, at: datetime) -> int:
 def destroy_spent_months(*, at: datetime) -> list[str]:
     """Destroy the data keys of months in which nothing readable is left, so that backups of them are shreds too.
 
-    A month is spent when it has been over for the purge delay and no unpurged signal of the programme expired in it or
-    before it. Sealed submissions are erased on their verdicts; their month is spent when none of it is pending.
+    A programme's month is spent when it has been over for the purge delay and no unpurged signal expired in it or
+    before it. The hub's own months hold submissions (erased on their verdicts) and excerpts of receivers' answers.
     """
-    spent = []
     limit = keyring.month_of(at - timedelta(days=settings.PURGE_AFTER_DAYS))
+    spent = [("hub", period) for period in _months_before("hub", limit) if not _has_pending(period)]
     for programme_id in Head.objects.values_list("programme_id", flat=True):
         scope = f"programme:{public.programme_by_id(programme_id).slug}"
-        for period in keyring.list_periods(scope):
-            if _is_month(period) and period < limit and not _is_needed(programme_id, period):
-                keyring.destroy_period(scope, period)
-                spent.append(f"{scope} {period}")
-    return spent
+        spent += [(scope, month) for month in _months_before(scope, limit) if not _is_needed(programme_id, month)]
+    for scope, period in spent:
+        with transaction.atomic():  # recorded first: what is recorded and not done is done by the next run
+            facts = {"scope": scope, "period": period}
+            record("vault.period-destroyed", actor="system:purge", at=at, facts=facts)
+        keyring.destroy_period(scope, period)
+    return [f"{scope} {period}" for scope, period in spent]
+
+
+def _months_before(scope: str, limit: str) -> list[str]:
+    return [period for period in keyring.list_periods(scope) if _is_month(period) and period < limit]
+
+
+def _has_pending(period: str) -> bool:
+    return Submission.objects.filter(state="pending", received_at__lt=_end_of(period)).exists()
+
+
+def _end_of(period: str) -> datetime:
+    year, month = int(period[:4]), int(period[5:])
+    return datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
 
 
 def _is_month(period: str) -> bool:
@@ -94,8 +116,7 @@ def _is_month(period: str) -> bool:
 
 
 def _is_needed(programme_id: int, period: str) -> bool:
-    year, month = int(period[:4]), int(period[5:])
-    end = f"{year + month // 12:04d}-{month % 12 + 1:02d}-01T00:00:00Z"
+    end = _end_of(period)
     unpurged = Signal.objects.filter(programme_id=programme_id, expires_at__lt=end).exclude(state=State.PURGED.value)
     waiting = Statement.objects.filter(programme_id=programme_id, sealed__isnull=False).filter(
         Q(signal_id__isnull=True) | Q(effect="waiting"), received_at__lt=end

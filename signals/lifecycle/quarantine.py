@@ -28,7 +28,7 @@ BATCH = 1000
 def revoke_compromised_key(
     kid: str, *, partner_id: int, compromised_at: datetime | None, actor: str, at: datetime
 ) -> RevokedKeys:
-    """Revoke a partner's key as compromised since `compromised_at` (unknown: for all its time), with all it endorsed since.
+    """Revoke a key as compromised since `compromised_at` (None: for all its time), with all it endorsed since.
 
     Refuses what partners.public.revoke_key refuses. Quarantine begins with this commit.
     """
@@ -47,7 +47,7 @@ def revoke_compromised_key(
 
 
 def settle_fallen_keys(*, at: datetime) -> int:
-    """Move up to a thousand signals that a fallen key touches; returns how many. The sweep calls it until there are none."""
+    """Move up to a thousand signals that a fallen key touches; returns how many. Called until there are none."""
     fallen = Distrust.objects.filter(is_settled=False).order_by("at").first()
     if fallen is None:
         return 0
@@ -102,7 +102,7 @@ def _undo_withdrawals(fallen: Distrust, *, at: datetime) -> int:
         if not chosen:
             return 0
         Statement.objects.filter(id__in=[row[0] for row in chosen]).update(effect="undone")
-        signals = lock_signals([row[1] for row in chosen])
+        signals = lock_signals([identity for _, identity in chosen if identity is not None])
         undone = {row[0] for row in chosen}
         back = [
             signal

@@ -19,7 +19,7 @@ from signals.models import Distrust, Signal
 def approve(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
     """Let a held signal go on to be published, at a new position, if it would still be taken today.
 
-    Refuses CannotMove when it is not held any more, has expired, its key has fallen, or its partner may no longer submit.
+    Refuses CannotMove when it is not held any more, has expired, its key has fallen, or its partner may not submit.
     """
     with transaction.atomic():
         signal = _held(signal_id)

@@ -22,7 +22,7 @@ def verify_next(*, at: datetime) -> set[int] | None:
 
     May run twice on one submission (a worker that stalled past its lease): the row's token lets only one settle.
     """
-    claimed = claim(at=at)
+    claimed = claim()
     if claimed is None:
         return None
     submission, token = claimed
@@ -41,7 +41,7 @@ def verify_next(*, at: datetime) -> set[int] | None:
     return {line.programme.id for line in lines if line.programme is not None}
 
 
-def claim(*, at: datetime) -> tuple[Submission, uuid.UUID] | None:
+def claim() -> tuple[Submission, uuid.UUID] | None:
     """Lease one due submission, a partner drawn by lot first, so that no backlog starves another partner."""
     token = uuid.uuid4()
     with transaction.atomic(), connection.cursor() as cursor:

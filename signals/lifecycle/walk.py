@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import connection
 
-from hub.ledger.epochs import current_epoch
+from hub.ledger.mirror import current_epoch
 from hub.vault import keyring
 from partners.public import MembershipFacts
 from signals.core.refusals import CursorExpired, CursorFilterChanged, CursorInvalid
@@ -75,7 +75,7 @@ def seal_cursor(place: Place) -> str:
 def open_cursor(text: str, *, member: MembershipFacts, channel: str, filter: Filter) -> Place:  # noqa: A002
     """The place a cursor stands for.
 
-    Refuses CursorInvalid (not one of ours, another partner's, another programme's), CursorFilterChanged (a new filter is
+    Refuses CursorInvalid (not ours, another partner's, another programme's), CursorFilterChanged (a new filter is
     a new walk) and CursorExpired (walk again).
     """
     try:
@@ -85,9 +85,7 @@ def open_cursor(text: str, *, member: MembershipFacts, channel: str, filter: Fil
         )
         version, _epoch, walk_id, position = _LAYOUT.unpack(plain)
     except (binascii.Error, ValueError, InvalidTag, struct.error):
-        raise CursorInvalid(
-            "The cursor is not one that this hub gave you for this programme.", pointer="after"
-        ) from None
+        raise CursorInvalid("The cursor is not one that this hub gave you here.", parameter="after") from None
     walk = Walk.objects.filter(
         pk=walk_id, partner_id=member.partner_id, programme_id=member.programme_id, channel=channel
     ).first()

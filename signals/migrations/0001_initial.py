@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=200, unique=True)),
-                ('version', models.IntegerField()),
+                ('version', models.CharField(max_length=40)),
                 ('description', models.CharField(default='', max_length=500)),
                 ('entry_count', models.IntegerField()),
                 ('imported_at', models.DateTimeField()),
@@ -101,7 +101,7 @@ class Migration(migrations.Migration):
                 ('withdrawal_id', models.UUIDField(null=True)),
                 ('revision', models.IntegerField(default=0)),
                 ('position', models.BigIntegerField(null=True)),
-                ('index_key_id', models.CharField(default='', max_length=32)),
+                ('index_key_id', models.CharField(default='', max_length=80)),
                 ('value_index', models.BinaryField(max_length=32, null=True)),
                 ('verified_at', models.DateTimeField()),
                 ('published_at', models.DateTimeField(null=True)),

@@ -75,7 +75,7 @@ class Attempt(models.Model):
 
 
 class Disclosure(models.Model):
-    """That the changes in (from, to] were rendered for a walk, with the Merkle root of what was in it. Inserted, never changed."""
+    """That (from, to] was rendered for a walk, with the Merkle root of what was in it. Inserted, never changed."""
 
     id = models.BigAutoField(primary_key=True)
     walk = models.ForeignKey("signals.Walk", on_delete=models.PROTECT, related_name="disclosures")

@@ -41,7 +41,7 @@ class Signal(models.Model):
     withdrawal_id = models.UUIDField(null=True)  # the statement that withdrew it
     revision = models.IntegerField(default=0)  # raised by every move; 0 until it is first published
     position = models.BigIntegerField(null=True)  # place of its latest change in the feed; never shown outside
-    index_key_id = models.CharField(max_length=32, default="")
+    index_key_id = models.CharField(max_length=80, default="")
     value_index = models.BinaryField(max_length=32, null=True)  # blind index of the normalised value
     verified_at = models.DateTimeField()
     published_at = models.DateTimeField(null=True)
@@ -159,7 +159,7 @@ class Change(models.Model):
 
 
 class Walk(models.Model):
-    """One reader's way through a feed from a start: what its cursors are places in. Ids rise across the whole hub."""
+    """One reader's way through a feed: what its cursors are places in. Ids rise across the whole hub."""
 
     id = models.BigAutoField(primary_key=True)
     partner_id = models.BigIntegerField()
@@ -170,7 +170,7 @@ class Walk(models.Model):
     filter = models.JSONField(default=dict)
     floor = (
         models.BigIntegerField()
-    )  # the head at its start; tombstones at or below it are not served. -1: never `listed`
+    )  # the head at its start; older tombstones are not served. -1: never `listed`
     started_at = models.DateTimeField()
 
     class Meta:

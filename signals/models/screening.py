@@ -9,7 +9,7 @@ class WarningList(models.Model):
     """A list of well-known harmless values (MISP warning-list format), or the hub's own small list of empties."""
 
     name = models.CharField(max_length=200, unique=True)
-    version = models.IntegerField()
+    version = models.CharField(max_length=40)
     description = models.CharField(max_length=500, default="")
     entry_count = models.IntegerField()
     imported_at = models.DateTimeField()

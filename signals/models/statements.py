@@ -1,7 +1,7 @@
 """What partners said, in their exact bytes, and the hub's verdict on each line.
 
-Partners, programmes and keys appear as plain ids: they belong to another app, and a foreign key checked for every row of
-a thousand-line batch costs more than it guards, for nothing of theirs is ever deleted.
+Partners, programmes and keys appear as plain ids: they belong to another app, and a foreign key checked for every
+row of a thousand-line batch costs more than it guards, for nothing of theirs is ever deleted.
 """
 
 from __future__ import annotations
