@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from hub import embedded
+from signals import queries
 
 _BROKER_SECONDS = 1.0
 
@@ -139,6 +140,31 @@ class HubCollector(Collector):
             rows, seconds = backlog
             yield GaugeMetricFamily("heliograph_outbox_rows", "events that are not yet leaves", value=rows)
             yield GaugeMetricFamily("heliograph_outbox_oldest_seconds", "age of the oldest of them", value=seconds)
+            yield from self._steps()
+
+    def _steps(self) -> Iterator[Metric]:
+        """How far behind the steps of a signal's life are. The labels are the steps and the programmes: closed sets."""
+        try:
+            overdue, heads, lags = queries.overdue(), queries.heads_by_slug(), queries.endpoint_lags()
+        except DatabaseError:
+            return
+        steps = GaugeMetricFamily(
+            "heliograph_overdue_seconds", "age of the oldest row that a step should have taken up", labels=["step"]
+        )
+        for step, seconds in overdue.items():
+            steps.add_metric([step], seconds)
+        yield steps
+        feeds = GaugeMetricFamily(
+            "heliograph_feed_head", "position of a programme's latest change", labels=["programme"]
+        )
+        for slug, head in heads.items():
+            feeds.add_metric([slug], head)
+        yield feeds
+        behind = [lag for lag in lags if lag.positions > 0]
+        yield GaugeMetricFamily("heliograph_endpoints_active", "webhook endpoints in use", value=len(lags))
+        yield GaugeMetricFamily("heliograph_endpoints_behind", "of them, behind their feed", value=len(behind))
+        worst = max((lag.seconds for lag in behind), default=0.0)
+        yield GaugeMetricFamily("heliograph_endpoint_lag_seconds", "longest time one has been behind", value=worst)
 
 
 def outbox_backlog() -> tuple[int, float] | None:

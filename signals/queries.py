@@ -158,11 +158,25 @@ def overdue() -> dict[str, float]:
     return {name: max(0.0, float(age or 0)) for name, age in zip(names, row or (), strict=True)}
 
 
-def endpoint_lags() -> list[tuple[str, int, float]]:
-    """Every active endpoint's id, how many positions it is behind its feed's head, and since when in seconds."""
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far an active endpoint is behind its feed's head, in positions and in seconds since it last kept up."""
+
+    endpoint_id: UUID
+    positions: int
+    seconds: float
+
+
+def endpoint_lags() -> list[Lag]:
+    """Every active endpoint's lag."""
     with connection.cursor() as cursor:
         cursor.execute(_LAGS)
-        return [(str(identity), int(behind), float(seconds)) for identity, behind, seconds in cursor.fetchall()]
+        return [Lag(identity, int(behind), float(seconds)) for identity, behind, seconds in cursor.fetchall()]
+
+
+def heads_by_slug() -> dict[str, int]:
+    """The end of every programme's feed, by the programme's slug."""
+    return {public.programme_by_id(programme_id).slug: head for programme_id, head in heads().items()}
 
 
 def _verdict_rows(submission_id: UUID) -> list[tuple[Verdict, Signal | None]]:
