@@ -39,7 +39,12 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Every finding about this deployment, as seen from this process."""
-    for check in CHECKS:
+    found = list(database())
+    yield from found
+    if found[0].verdict == "ok":  # else each of these would wait for the same silence
+        for check in OF_THE_DATABASE:
+            yield from check()
+    for check in OF_THE_REST:
         yield from check()
 
 
@@ -57,7 +62,12 @@ def database() -> Iterator[Finding]:
            FROM pg_roles r WHERE r.rolname = current_user""",
     )
     if isinstance(row, str):
-        yield Finding("database", "failure", f"The database does not answer: {row}", "Start it, or correct its URL.")
+        yield Finding(
+            "database",
+            "failure",
+            f"The database does not answer: {row}",
+            "Start it (`manage.py up` starts an embedded one), or correct its URL.",
+        )
         return
     role, is_mighty, is_owner, may_write_leaves, version = row
     yield Finding("database", "ok", f"PostgreSQL {version} answers.")
@@ -150,10 +160,9 @@ def workers() -> Iterator[Finding]:
     """Each queue has a worker that answers."""
     from hub.celery import app
 
-    try:
-        queues = app.control.inspect(timeout=1.5).active_queues() or {}
-    except (OSError, redis.RedisError, app.connection_for_read().connection_errors):
+    if health.why_no_broker() is not None:
         return  # the broker's own finding says it
+    queues = app.control.inspect(timeout=1.5).active_queues() or {}
     served = {queue["name"] for each in queues.values() for queue in each}
     missing = sorted(_QUEUES - served)
     if missing:
@@ -222,10 +231,9 @@ def configuration() -> Iterator[Finding]:
     yield from found or [Finding("settings", "ok", "Nothing unsafe.")]
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    *(database, other_roles, clock, migrations, broker, workers, sequencer),
-    *(keys, configuration),
-)
+Check = Callable[[], Iterator[Finding]]
+OF_THE_DATABASE: tuple[Check, ...] = (other_roles, clock, migrations, sequencer)
+OF_THE_REST: tuple[Check, ...] = (broker, workers, keys, configuration)
 
 
 def _ask(alias: str, query: str) -> tuple[Any, ...] | str:

@@ -51,7 +51,18 @@ NUMBERS: Final = frozenset(
 )
 
 # Loggers of other people whose messages are constant templates; anybody else's message is withheld whole.
-_KNOWN: Final = ("django", "celery", "kombu", "granian", "_granian", "whitenoise", "redis", "rest_framework", "aiohttp")
+_KNOWN: Final = (
+    "django",
+    "celery",
+    "kombu",
+    "granian",
+    "_granian",
+    "whitenoise",
+    "redis",
+    "rest_framework",
+    "aiohttp",
+    "psycopg",
+)
 # Of these, even the words put into the template are names of the installation: addresses, queues, tasks.
 _PLAIN: Final = (
     "granian",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,3 +96,20 @@ def test_settings_that_are_unsafe_in_production_are_failures(settings: Settings)
     settings.EGRESS_ALLOWED_CIDRS = ["0.0.0.0/0"]
     settings.DEBUG = True
     assert len(sentences(checkup.configuration(), "failure")) == 7
+
+
+def test_a_hub_with_nothing_running_is_told_so_within_seconds(tmp_path: Path) -> None:
+    """As a process of its own: a deployment's first morning."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HELIOGRAPH_")}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "doctor", "--json"],
+        cwd=Path(__file__).parents[2],
+        env=environment | {"HELIOGRAPH_HOME": str(tmp_path / "var")},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    found = {finding["subject"]: finding["verdict"] for finding in json.loads(done.stdout)}
+    assert (done.returncode, found["database"], found["broker"]) == (1, "failure", "failure")
+    assert "workers" not in found
