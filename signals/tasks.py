@@ -22,7 +22,7 @@ from signals.lifecycle.verify import verify_next
 _TURNS = 200  # of a loop in one task: long enough to work off a backlog, short enough to be asked to stop
 
 
-@shared_task(name="signals.verify", queue="verify")
+@shared_task(name="signals.verify")
 def verify(**_: object) -> None:
     """Verify what was submitted, and publish what that touched at once: a wake-up more would only cost time."""
     for _turn in range(_TURNS):
@@ -35,7 +35,7 @@ def verify(**_: object) -> None:
             _publish(programme_id)
 
 
-@shared_task(name="signals.publish", queue="verify")
+@shared_task(name="signals.publish")
 def publish(**_: object) -> None:
     """Publish what is verified."""
     if serving.may_serve():
@@ -43,7 +43,7 @@ def publish(**_: object) -> None:
             _publish(programme_id)
 
 
-@shared_task(name="signals.deliver", queue="deliver")
+@shared_task(name="signals.deliver")
 def deliver(**_: object) -> None:
     """Bring endpoints up to their feeds."""
     if serving.may_serve():
