@@ -1,27 +1,48 @@
-"""Serve nothing from a database that was put back from a backup, until `manage.py restored` has been run."""
+"""Serve nothing while the database is away, or is behind its mirror until `manage.py restored` has been run."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from hub import problems
 from hub.ledger import serving
 
+logger = logging.getLogger(__name__)
+
 _ALWAYS = ("/livez", "/readyz", "/metrics", "/static/")
+_AWAY = (OperationalError, InterfaceError)  # psycopg's pool times out as an OperationalError too
+_RETRY_AFTER = {"Retry-After": "5"}
 
 
 class ServeNothingStale:
-    """Answers 503 while the database is behind its mirror; health checks go on answering."""
+    """Answers 503 when there is no database, or an old one; health checks go on answering."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Let the request through, or not."""
-        if not request.path.startswith(_ALWAYS) and not serving.may_serve():
-            return problems.problem(
-                "unavailable", "The hub is being restored and serves nothing meanwhile; try again later.", status=503
-            )
+        if not request.path.startswith(_ALWAYS):
+            try:
+                may_serve = serving.may_serve()
+            except _AWAY as error:
+                return _unavailable(error)
+            if not may_serve:
+                detail = "The hub is being restored and serves nothing meanwhile; try again later."
+                return problems.problem("unavailable", detail, status=503, headers=_RETRY_AFTER)
         return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """A database that went away while a view was asking it: nothing was stored that was not answered for."""
+        del request
+        return _unavailable(exception) if isinstance(exception, _AWAY) else None
+
+
+def _unavailable(error: Exception) -> HttpResponse:
+    logger.warning("database.away", extra={"reason": type(error).__name__})
+    detail = "The hub's database does not answer at the moment; try again in a few seconds."
+    return problems.problem("unavailable", detail, status=503, headers=_RETRY_AFTER)
