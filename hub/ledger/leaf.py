@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
@@ -19,6 +19,11 @@ _LARGEST_INTEGER = 2**53 - 1  # RFC 8785 §3.2.2.3: what every JSON reader holds
 _DEEPEST = 8
 _HEX_NONCE = re.compile(r"[0-9a-f]{32}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ACTION = re.compile(r"[a-z][a-z-]*(\.[a-z-]+)+")
+_ACTOR = re.compile(r"(partner|staff|system):[A-Za-z0-9._:-]+")
+_SUBJECT = re.compile(r"[a-z][a-z-]*:[A-Za-z0-9._:-]+")
+_ADDED_LATER = 256  # bytes: what the sequencer adds to an event (id, nonce, time, version and their names)
+_ADDED_PER_SUBJECT = 32  # bytes: {"id":…,"n":…} around each
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -58,15 +63,16 @@ def encode(leaf: Leaf) -> bytes:
     Raises NotALeaf for what has no canonical form here (floats, large integers, non-ASCII member names, depth beyond 8)
     and for a malformed time, nonce or commitment.
     """
-    if not (_TIME.fullmatch(leaf.at) and _TIME.fullmatch(leaf.sequenced_at)):
+    check_event(leaf.action, leaf.actor, leaf.at, [subject.id for subject in leaf.subjects])
+    check_values(leaf.facts, leaf.commitments)
+    if not _TIME.fullmatch(leaf.sequenced_at):
         raise NotALeaf("Times are RFC 3339 in UTC with microseconds.")
     if not _HEX_NONCE.fullmatch(leaf.nonce):
         raise NotALeaf("The nonce is 128 bits of lower-case hex.")
-    if not all(_HEX_DIGEST.fullmatch(digest) for digest in leaf.commitments.values()):
-        raise NotALeaf("A commitment is a SHA-256 digest in lower-case hex.")
-    check(leaf.facts)
-    check(leaf.commitments)
-    return bounded(_bytes(leaf))
+    entry = exact_bytes(leaf)
+    if len(entry) > LARGEST:
+        raise NotALeaf(f"A leaf has at most {LARGEST:,} bytes; this one has {len(entry):,}.")
+    return entry
 
 
 def decode(entry: bytes) -> Leaf:
@@ -83,39 +89,56 @@ def decode(entry: bytes) -> Leaf:
 def canonical(value: Mapping[str, Json]) -> bytes:
     """Canonical JSON (RFC 8785) of an object that passes `check`."""
     check(value)
-    return _bytes(value)
+    return exact_bytes(value)
 
 
 def check(value: object, depth: int = 0) -> None:
     """Raise NotALeaf if any part of `value` has no canonical form here."""
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return
-    if kind is int:
-        if not -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:  # type: ignore[operator]  # mypy does not narrow by `kind`
+    if value is None or isinstance(value, (str, int)):
+        if isinstance(value, int) and not -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
             raise NotALeaf("An integer beyond 2^53 - 1 has no exact JSON form; write it as a string.")
-        return
-    if depth == _DEEPEST:
+    elif depth == _DEEPEST:
         raise NotALeaf(f"Facts are at most {_DEEPEST} levels deep.")
-    if isinstance(value, Mapping):
+    elif isinstance(value, (dict, Mapping)):
         for name, member in value.items():
             if not (isinstance(name, str) and name.isascii()):
                 raise NotALeaf("Member names are ASCII strings.")
-            check(member, depth + 1)
+            if type(member) is not str:  # most are: a call for each would cost more than all else here
+                check(member, depth + 1)
     elif isinstance(value, (list, tuple)):
         for member in value:
             check(member, depth + 1)
     else:
-        raise NotALeaf(
-            f"A {kind.__name__} has no canonical form; facts are strings, integers, booleans, lists and objects."
-        )
+        kind = type(value).__name__
+        raise NotALeaf(f"A {kind} has no canonical form; facts are strings, integers, booleans, lists and objects.")
 
 
-def bounded(entry: bytes) -> bytes:
-    """`entry` itself, unless it is too large for a leaf."""
-    if len(entry) > LARGEST:
-        raise NotALeaf(f"A leaf has at most {LARGEST:,} bytes; this one has {len(entry):,}.")
-    return entry
+def check_event(action: str, actor: str, at: str, subjects: Iterable[str]) -> None:
+    """Raise NotALeaf unless these name an action, an actor, a time and subjects in the form that leaves give them."""
+    if not _ACTION.fullmatch(action):
+        raise NotALeaf("An action is dotted words, such as signal.published.")
+    if not _ACTOR.fullmatch(actor):
+        raise NotALeaf("An actor is partner:<slug>, staff:<number> or system:<name>.")
+    if not _TIME.fullmatch(at):
+        raise NotALeaf("Times are RFC 3339 in UTC with microseconds.")
+    if not all(map(_SUBJECT.fullmatch, subjects)):
+        raise NotALeaf("A subject is <kind>:<id>, such as signal:<uuid>.")
+
+
+def check_values(facts: Mapping[str, object], commitments: Mapping[str, str]) -> None:
+    """Raise NotALeaf unless the facts have a canonical form and the commitments are digests."""
+    check(facts)
+    if not commitments:
+        return
+    check(commitments)
+    if not all(map(_HEX_DIGEST.fullmatch, commitments.values())):
+        raise NotALeaf("A commitment is a SHA-256 digest in lower-case hex.")
+
+
+def check_size(event: bytes, subjects: int) -> None:
+    """Raise NotALeaf if an event of these bytes, about so many subjects, could make a leaf that is too large."""
+    if len(event) + _ADDED_LATER + _ADDED_PER_SUBJECT * subjects > LARGEST:
+        raise NotALeaf(f"A leaf has at most {LARGEST:,} bytes; this event alone has {len(event):,}.")
 
 
 def timestamp(at: datetime) -> str:
@@ -132,7 +155,8 @@ def commitment(salt: bytes, name: str, value: str | bytes) -> str:
     return hashlib.sha256(salt + len(field).to_bytes(2, "big") + field + content).hexdigest()
 
 
-def _bytes(value: object) -> bytes:
+def exact_bytes(value: Leaf | Mapping[str, Json]) -> bytes:
+    """The canonical JSON of what has been checked already: the sequencer's way, which checks each event once."""
     try:
         return _encoder.encode(value)
     except UnicodeEncodeError:
