@@ -4,7 +4,7 @@ export UV
 RUN := $(UV) run --group dev
 
 .DEFAULT_GOAL := help
-.PHONY: help check format lint imports types migrations deploy tests lock image-check
+.PHONY: help check format lint imports types migrations deploy tests openapi lock image-check
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,6 +17,9 @@ lint imports types migrations deploy tests: ## one of these stages alone
 
 format: ## rewrite the code in the house's format
 	$(RUN) ruff format . && $(RUN) ruff check --fix .
+
+openapi: ## write docs/openapi.yaml and docs/problems.md anew, from the code
+	$(RUN) python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml && $(RUN) python manage.py write_problems
 
 lock: ## resolve the dependencies anew: requirements.lock and its mirror in pyproject.toml
 	python3 .ci/lock.py $(UV)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -13,8 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 
 from hub.refusal import Refusal
-
-logger = logging.getLogger(__name__)
+from signals.core.refusals import LineRefusal
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -27,9 +28,16 @@ STATUS: dict[str, HTTPStatus] = {
     "cursor-filter-changed": HTTPStatus.BAD_REQUEST,
     "cursor-invalid": HTTPStatus.BAD_REQUEST,
     "empty-body": HTTPStatus.BAD_REQUEST,
+    "endorsement-refused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "endpoint-url-refused": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "internal-error": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "invalid-api-key-settings": HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid-indicator": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "invalid-key": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "invalid-programme": HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid-request": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "invalid-slug": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "invalid-time": HTTPStatus.UNPROCESSABLE_ENTITY,
     "key-taken": HTTPStatus.CONFLICT,
     "malformed-request": HTTPStatus.BAD_REQUEST,
     "membership-ended": HTTPStatus.GONE,
@@ -39,6 +47,7 @@ STATUS: dict[str, HTTPStatus] = {
     "not-acceptable": HTTPStatus.NOT_ACCEPTABLE,
     "not-found": HTTPStatus.NOT_FOUND,
     "parameter-invalid": HTTPStatus.BAD_REQUEST,
+    "private-key-sent": HTTPStatus.UNPROCESSABLE_ENTITY,
     "slug-taken": HTTPStatus.CONFLICT,
     "too-many-lines": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unauthorized": HTTPStatus.UNAUTHORIZED,
@@ -49,6 +58,111 @@ STATUS: dict[str, HTTPStatus] = {
 }
 
 
+# ---------------------------------------------------------------- what no room refuses, but HTTP does
+class Unauthorized(Refusal):
+    """The API key is missing or cannot be used.
+
+    Send `Authorization: Bearer hg_…`. The answer is the same for a mistyped, unknown, expired or revoked key, for one
+    used from a network it is not bound to, and while your company is suspended. Ask the hub's operator.
+    """
+
+    code = "unauthorized"
+
+
+class MalformedRequest(Refusal):
+    """The request cannot be read.
+
+    Its body is not JSON in UTF-8 or names a member twice, or its headers make no sense together.
+    """
+
+    code = "malformed-request"
+
+
+class InvalidRequest(Refusal):
+    """The body's members are not those of this operation.
+
+    A member is missing, unknown, of the wrong type or out of bounds; `pointer` (RFC 6901) says which one.
+    """
+
+    code = "invalid-request"
+
+
+class MethodNotAllowed(Refusal):
+    """The address does not know this method.
+
+    The header `Allow` lists those it knows.
+    """
+
+    code = "method-not-allowed"
+
+
+class NotAcceptable(Refusal):
+    """The answer cannot be had in a media type that `Accept` names.
+
+    Ask for `application/json`; feeds also come as `application/x-ndjson`.
+    """
+
+    code = "not-acceptable"
+
+
+class Unavailable(Refusal):
+    """The hub is being restored from a backup and serves nothing meanwhile.
+
+    Try again later with growing pauses. Nothing of the request was stored.
+    """
+
+    code = "unavailable"
+
+
+class InternalError(Refusal):
+    """Something went wrong in the hub.
+
+    It has been noted. Requests may be repeated: statements count once, by `jti`. Tell the operator if it stays.
+    """
+
+    code = "internal-error"
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """What the documentation says of one code; one that never ends a request has no `status`."""
+
+    code: str
+    title: str
+    text: str
+    status: HTTPStatus | None
+    is_verdict: bool  # on a single statement
+
+
+def paragraphs() -> list[Paragraph]:
+    """Every code a partner may meet, in order: from the docstrings of the refusals that are loaded.
+
+    Where two rooms share a code, the fuller text counts.
+    """
+    fullest: dict[str, str] = {}
+    verdicts: set[str] = set()
+    for kind in sorted(_leaves(Refusal), key=lambda kind: (kind.__module__, kind.__qualname__)):
+        text = inspect.getdoc(kind) or ""
+        if len(text) > len(fullest.get(kind.code, "")):
+            fullest[kind.code] = text
+        if issubclass(kind, LineRefusal):
+            verdicts.add(kind.code)
+    found = []
+    for code, text in sorted(fullest.items()):
+        title, _, rest = text.partition("\n\n")
+        found.append(
+            Paragraph(code, " ".join(title.split()), " ".join(rest.split()), STATUS.get(code), code in verdicts)
+        )
+    return found
+
+
+def _leaves(base: type[Refusal]) -> Iterator[type[Refusal]]:
+    for kind in base.__subclasses__():
+        if "code" in vars(kind):
+            yield kind
+        yield from _leaves(kind)
+
+
 def problem(
     code: str,
     detail: str,
@@ -56,7 +170,7 @@ def problem(
     status: int,
     pointer: str | None = None,
     headers: dict[str, str] | None = None,
-    **facts: Any,
+    **facts: object,
 ) -> HttpResponse:
     """A problem document: `type` leads to its paragraph in the documentation, `code` is for programs."""
     document: dict[str, Any] = {
@@ -111,18 +225,30 @@ def unauthorized() -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler404: a problem for the API, a plain sentence for people."""
     del exception
-    if request.path.startswith(("/api/", "/.well-known/")):
+    if request.path.startswith(_FOR_PROGRAMS):
         return problem("not-found", "There is nothing here that this key may see.", status=404)
-    return HttpResponse("Not found.\n", status=404, content_type="text/plain; charset=utf-8")
+    return _plain("Not found.\n", status=404)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler400: a wrong Host header, for instance."""
+    del request, exception
+    return problem("malformed-request", "The request cannot be read.", status=400)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500: says nothing of what went wrong; the log does."""
-    del request
-    return problem("internal-error", "Something went wrong in the hub; it has been noted.", status=500)
+    if request.path.startswith(_FOR_PROGRAMS):
+        return problem("internal-error", "Something went wrong in the hub; it has been noted.", status=500)
+    return _plain("Something went wrong in the hub; it has been noted.\n", status=500)
 
 
+_FOR_PROGRAMS = ("/api/", "/.well-known/")
 _DRF_CODES = {400: "malformed-request", 405: "method-not-allowed", 406: "not-acceptable", 415: "unsupported-media-type"}
+
+
+def _plain(text: str, *, status: int) -> HttpResponse:
+    return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
 
 
 def _sentence(error: Exception, fallback: object) -> str:
@@ -130,13 +256,18 @@ def _sentence(error: Exception, fallback: object) -> str:
     return str(detail) if isinstance(detail, str) else str(fallback)
 
 
-def _first_fault(detail: Any, path: str = "") -> tuple[str | None, str]:
+def _first_fault(detail: object, path: str = "") -> tuple[str | None, str]:
     """The first fault of DRF's nested error detail, with its JSON Pointer."""
     if isinstance(detail, dict):
         name, inner = next(iter(detail.items()))
-        return _first_fault(inner, path if name == "non_field_errors" else f"{path}/{name}")
+        return _first_fault(inner, path if name == "non_field_errors" else f"{path}/{_escaped(str(name))}")
     if isinstance(detail, list):
         for number, inner in enumerate(detail):
             if inner:
                 return _first_fault(inner, path if isinstance(inner, str) else f"{path}/{number}")
     return path or None, str(detail)
+
+
+def _escaped(name: str) -> str:
+    """One step of a JSON Pointer (RFC 6901 §3); half a surrogate pair, which JSON may hold, becomes a question mark."""
+    return name.replace("~", "~0").replace("/", "~1").encode("utf-8", "replace").decode("utf-8")

@@ -1,12 +1,12 @@
 """Every door of the hub on one screen."""
 
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView
 
 from hub import docs, health
 from hub.staff.site import site
 from partners.api.v1.programmes import HubJwks
 
+handler400 = "hub.problems.bad_request"
 handler404 = "hub.problems.not_found"
 handler500 = "hub.problems.server_error"
 
@@ -15,8 +15,8 @@ urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
-    path(".well-known/jwks.json", HubJwks.as_view()),
-    path("api/openapi.yaml", SpectacularAPIView.as_view(), name="openapi"),
+    path(".well-known/jwks.json", HubJwks.as_view(), name="hub-jwks"),
+    path("api/openapi.yaml", docs.openapi, name="openapi"),
     path("api/docs", docs.api, name="api-docs"),
     path("api/problems", docs.problems, name="api-problems"),
     path("api/v1/", include("signals.api.v1.urls")),

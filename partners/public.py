@@ -25,12 +25,16 @@ __all__ = [
     "members",
     "membership",
     "partner",
+    "partner_slugs",
     "partners_by_slug",
     "programme",
     "programme_by_id",
+    "programme_slugs",
     "programmes_of",
     "revoke_key",
     "signing_keys",
+    "signing_keys_by_id",
+    "slugs",
 ]
 
 
@@ -122,6 +126,21 @@ def partners_by_slug(slugs: Collection[str]) -> dict[str, PartnerFacts]:
     return {row.slug: _partner_facts(row) for row in Partner.objects.filter(slug__in=slugs)}
 
 
+def slugs(partner_ids: Collection[int]) -> dict[int, str]:
+    """The slugs of these partners, by id."""
+    return dict(Partner.objects.filter(pk__in=partner_ids).values_list("pk", "slug"))
+
+
+def partner_slugs() -> dict[int, str]:
+    """Every partner's slug by id, those that left too, in order of slugs: for lists and filters that people read."""
+    return dict(Partner.objects.order_by("slug").values_list("pk", "slug"))
+
+
+def programme_slugs() -> dict[int, str]:
+    """Every programme's slug by id, in order of slugs."""
+    return dict(Programme.objects.order_by("slug").values_list("pk", "slug"))
+
+
 def membership(partner_id: int, programme_slug: str, *, at: datetime) -> MembershipFacts | None:
     """The membership of that partner in that programme, ended or not; None if it was never in it."""
     row = _memberships().filter(partner_id=partner_id, programme__slug=programme_slug).first()
@@ -142,19 +161,12 @@ def members(programme_id: int, *, at: datetime) -> list[MembershipFacts]:
 
 def signing_keys(kids: Collection[str]) -> dict[str, SigningKeyFacts]:
     """The signing keys among these thumbprints, by kid; unknown ones are absent."""
-    return {
-        row.kid: SigningKeyFacts(
-            id=row.pk,
-            kid=row.kid,
-            partner_id=row.partner_id,
-            jwk=row.jwk,
-            state=row.state,
-            activated_at=row.activated_at,
-            retired_at=row.retired_at,
-            compromised_at=row.compromised_at,
-        )
-        for row in SigningKey.objects.filter(kid__in=kids)
-    }
+    return {row.kid: _key_facts(row) for row in SigningKey.objects.filter(kid__in=kids)}
+
+
+def signing_keys_by_id(key_ids: Collection[int]) -> dict[int, SigningKeyFacts]:
+    """The signing keys of these ids, by id."""
+    return {row.pk: _key_facts(row) for row in SigningKey.objects.filter(pk__in=key_ids)}
 
 
 def key_was_good(key: SigningKeyFacts, *, received_at: datetime) -> str | None:
@@ -174,6 +186,19 @@ def _memberships() -> QuerySet[Membership]:
 
 def _partner_facts(row: Partner) -> PartnerFacts:
     return PartnerFacts(row.pk, row.slug, row.name, row.state, row.is_probationary)
+
+
+def _key_facts(row: SigningKey) -> SigningKeyFacts:
+    return SigningKeyFacts(
+        id=row.pk,
+        kid=row.kid,
+        partner_id=row.partner_id,
+        jwk=row.jwk,
+        state=row.state,
+        activated_at=row.activated_at,
+        retired_at=row.retired_at,
+        compromised_at=row.compromised_at,
+    )
 
 
 def _programme_facts(row: Programme) -> ProgrammeFacts:

@@ -263,6 +263,15 @@ class AudienceNarrowed(LineRefusal):
     code = "audience-narrowed"
 
 
+class RefusedByReview(LineRefusal):
+    """A reviewer turned the signal down.
+
+    It was held, and a person decided against it; nobody has seen it. Ask the hub's operator before you submit it again.
+    """
+
+    code = "refused-by-review"
+
+
 class CannotMove(LineRefusal):
     """The signal's state does not allow this.
 

@@ -45,7 +45,11 @@ _INWARD = (
 
 
 class EndpointUrlRefused(Refusal):
-    """The URL cannot become an endpoint; the sentence says which rule it breaks."""
+    """The URL cannot become an endpoint; the detail says which rule it breaks.
+
+    Use `https://` on port 443 or 8443, a public host name or address, no user name, no fragment. Addresses inside
+    private networks are never called, whatever a name resolves to.
+    """
 
     code = "endpoint-url-refused"
 

@@ -21,6 +21,7 @@ from partners.public import MembershipFacts
 from signals.core.refusals import CursorExpired, CursorFilterChanged, CursorInvalid
 from signals.models import Head, Walk
 
+FORGOTTEN = "The feed no longer remembers everything since this cursor; walk again from the start."
 START = -1  # a walk starts before position 0, so that even an empty feed has a first page that reaches its floor
 _LAYOUT = struct.Struct(">BIqq")  # version, epoch, walk, position
 _VERSION = 1
@@ -93,7 +94,7 @@ def open_cursor(text: str, *, member: MembershipFacts, channel: str, filter: Fil
         raise CursorExpired("The cursor belongs to a time before the hub was restored; walk again from the start.")
     place = Place(walk, position)
     if is_over(place, member=member):
-        raise CursorExpired("The feed no longer remembers everything since this cursor; walk again from the start.")
+        raise CursorExpired(FORGOTTEN)
     if walk.filter != dict(filter):
         raise CursorFilterChanged("The filter differs from the walk's; start a new walk without `after`.")
     return place

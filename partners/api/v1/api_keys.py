@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from partners import queries
 from partners.api.caller import actor, caller
+from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
 from partners.api.v1 import documents, serializers
 from partners.core.scopes import Scope
@@ -23,7 +24,13 @@ class ApiKeys(APIView):
 
     permission_classes = [HasScope(Scope.KEYS_READ)]
 
-    @extend_schema(operation_id="api_keys_list", tags=["keys"], responses=serializers.ApiKeys)
+    @extend_schema(
+        operation_id="listApiKeys",
+        summary="List one's API keys",
+        tags=["keys"],
+        responses=serializers.ApiKeys,
+        extensions=refuses("missing-scope"),
+    )
     def get(self, request: Request) -> Response:
         """List one's own live API keys, newest first: what each may do, and when it was last used."""
         keys = queries.api_keys_of(caller(request), at=timezone.now())
@@ -36,10 +43,12 @@ class RollApiKey(APIView):
     permission_classes = [HasScope(Scope.KEYS_MANAGE)]
 
     @extend_schema(
-        operation_id="api_keys_roll",
+        operation_id="rollApiKey",
+        summary="Make a new API key in place of an old one",
         tags=["keys"],
         request=serializers.Roll,
         responses={201: serializers.RolledApiKey},
+        extensions=refuses("missing-scope", "not-found", "invalid-request", "wrong-state"),
     )
     def post(self, request: Request, key_id: str) -> Response:
         """Make a new API key that may do the same. Its token is in this answer and nowhere else.

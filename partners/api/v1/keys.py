@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from partners import queries
 from partners.api.caller import actor, caller
+from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
 from partners.api.v1 import documents, serializers
 from partners.core.endorsement import MAX_BYTES
@@ -44,17 +45,27 @@ class SigningKeys(APIView):
         """Reading and proposing need different scopes."""
         return [HasScope(Scope.KEYS_MANAGE if self.request.method == "POST" else Scope.KEYS_READ)()]
 
-    @extend_schema(operation_id="keys_list", tags=["keys"], responses=serializers.SigningKeys)
+    @extend_schema(
+        operation_id="listKeys",
+        summary="List one's signing keys",
+        tags=["keys"],
+        responses=serializers.SigningKeys,
+        extensions=refuses("missing-scope"),
+    )
     def get(self, request: Request) -> Response:
         """List one's own signing keys, newest first."""
         keys = queries.signing_keys_of(caller(request))
         return Response({"keys": [documents.signing_key(key) for key in keys]})
 
     @extend_schema(
-        operation_id="keys_propose",
+        operation_id="proposeKey",
+        summary="Propose a signing key",
         tags=["keys"],
         request=serializers.Proposal,
         responses={201: serializers.SigningKeyShape},
+        extensions=refuses(
+            *("missing-scope", "invalid-request", "invalid-key", "private-key-sent", "key-taken", "wrong-state")
+        ),
     )
     def post(self, request: Request) -> Response:
         """Propose a signing key. It counts for nothing until an active key endorses it or an operator lets it in."""
@@ -72,10 +83,12 @@ class Endorse(APIView):
     parser_classes = [Jose]
 
     @extend_schema(
-        operation_id="keys_endorse",
+        operation_id="endorseKey",
+        summary="Endorse a proposed signing key",
         tags=["keys"],
-        request={"application/jose": {"type": "string", "description": "one compact key-endorsement+jws"}},
+        request={"application/jose": {"type": "string", "description": "one compact `key-endorsement+jws`"}},
         responses=serializers.SigningKeyShape,
+        extensions=refuses("missing-scope", "not-found", "endorsement-refused", "wrong-state"),
     )
     def post(self, request: Request, kid: str) -> Response:
         """Endorse a proposed key with an active one: the body is signed with that one."""
@@ -102,7 +115,14 @@ class Retire(APIView):
 
     permission_classes = [HasScope(Scope.KEYS_MANAGE)]
 
-    @extend_schema(operation_id="keys_retire", tags=["keys"], request=None, responses=serializers.SigningKeyShape)
+    @extend_schema(
+        operation_id="retireKey",
+        summary="Retire a signing key",
+        tags=["keys"],
+        request=None,
+        responses=serializers.SigningKeyShape,
+        extensions=refuses("missing-scope", "not-found", "wrong-state"),
+    )
     def post(self, request: Request, kid: str) -> Response:
         """Retire a signing key, or give up a proposal: what was received under it before stays good."""
         slug = caller(request).slug

@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from hub.vault import hub_keys
 from partners import queries
 from partners.api.caller import caller
+from partners.api.openapi import refuses
 from partners.api.permissions import IsPartner
 from partners.api.v1 import documents, serializers
 from partners.api.v1.cacheable import cacheable
@@ -25,7 +26,12 @@ class Programmes(APIView):
 
     permission_classes = [IsPartner]
 
-    @extend_schema(operation_id="programmes_list", tags=["programmes"], responses=serializers.Programmes)
+    @extend_schema(
+        operation_id="listProgrammes",
+        summary="List one's programmes",
+        tags=["programmes"],
+        responses=serializers.Programmes,
+    )
     def get(self, request: Request) -> Response:
         """List one's programmes and one's standing in each, ended memberships too."""
         now = timezone.now()
@@ -38,7 +44,13 @@ class Programme(APIView):
 
     permission_classes = [IsPartner]
 
-    @extend_schema(operation_id="programmes_get", tags=["programmes"], responses=serializers.ProgrammeShape)
+    @extend_schema(
+        operation_id="getProgramme",
+        summary="Read a programme",
+        tags=["programmes"],
+        responses=serializers.ProgrammeShape,
+        extensions=refuses("not-found"),
+    )
     def get(self, request: Request, slug: str) -> Response:
         """Read one programme's words and retention, and one's standing in it."""
         membership = queries.membership_of(caller(request), slug)
@@ -50,7 +62,13 @@ class Members(APIView):
 
     permission_classes = [IsPartner]
 
-    @extend_schema(operation_id="programmes_members", tags=["programmes"], responses=serializers.Members)
+    @extend_schema(
+        operation_id="listMembers",
+        summary="List a programme's members",
+        tags=["programmes"],
+        responses=serializers.Members,
+        extensions=refuses("not-found"),
+    )
     def get(self, request: Request, slug: str) -> Response:
         """List the members of a programme in which one is active."""
         members = queries.fellow_members(caller(request), slug)
@@ -63,10 +81,12 @@ class PartnerJwks(APIView):
     permission_classes = [IsPartner]
 
     @extend_schema(
-        operation_id="partners_jwks",
+        operation_id="getPartnerKeys",
+        summary="Read a fellow member's public keys",
         tags=["programmes"],
         parameters=[_IF_NONE_MATCH],
         responses={200: serializers.PublishedJwks, 304: _NOT_MODIFIED},
+        extensions=refuses("not-found"),
     )
     def get(self, request: Request, slug: str) -> Response:
         """Read the keys, past ones with their validity too, of a fellow member of some programme, or one's own."""
@@ -82,7 +102,8 @@ class HubJwks(APIView):
     permission_classes = [AllowAny]
 
     @extend_schema(
-        operation_id="hub_jwks",
+        operation_id="getHubKeys",
+        summary="Read the hub's own public keys",
         tags=["hub"],
         parameters=[_IF_NONE_MATCH],
         responses={200: serializers.HubJwks, 304: _NOT_MODIFIED},

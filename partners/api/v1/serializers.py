@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from partners.api.strict import StrictSerializer, Whole
 from partners.core.scopes import Scope
 from partners.core.states import KeyState, MembershipState
 
@@ -75,10 +77,34 @@ class SigningKeys(serializers.Serializer[Any]):
     keys = SigningKeyShape(many=True)
 
 
-class Proposal(serializers.Serializer[Any]):
+_COORDINATE = {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$", "description": "32 bytes, base64url"}
+
+
+@extend_schema_field(
+    {
+        "description": "a public JWK; other members are dropped, private ones refused",
+        "oneOf": [
+            {
+                "type": "object",
+                "required": ["kty", "crv", "x"],
+                "properties": {"kty": {"const": "OKP"}, "crv": {"const": "Ed25519"}, "x": _COORDINATE},
+            },
+            {
+                "type": "object",
+                "required": ["kty", "crv", "x", "y"],
+                "properties": {"kty": {"const": "EC"}, "crv": {"const": "P-256"}, "x": _COORDINATE, "y": _COORDINATE},
+            },
+        ],
+    }
+)
+class PublicJwk(serializers.DictField):
+    """A JSON object; partners.core.keys reads it."""
+
+
+class Proposal(StrictSerializer):
     """A key to propose."""
 
-    jwk = serializers.DictField(help_text="a public JWK, Ed25519 or P-256")  # read by partners.core.keys
+    jwk = PublicJwk()
 
 
 class OwnMembership(serializers.Serializer[Any]):
@@ -142,10 +168,10 @@ class ApiKeys(serializers.Serializer[Any]):
     api_keys = ApiKeyShape(many=True)
 
 
-class Roll(serializers.Serializer[Any]):
+class Roll(StrictSerializer):
     """How long the old key goes on working beside the new one."""
 
-    old_expires_in = serializers.IntegerField(min_value=0, max_value=30 * 24 * 3600, help_text="seconds")
+    old_expires_in = Whole(min_value=0, max_value=30 * 24 * 3600, help_text="seconds")
 
 
 class RolledApiKey(ApiKeyShape):

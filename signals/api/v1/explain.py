@@ -9,9 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from signals.api.v1.problems import problems
+from partners.api.openapi import refuses
 from signals.api.v1.serializers import QuestionShape, ReadingShape
 from signals.core import indicators
+from signals.core.refusals import InvalidIndicator
 
 
 class ExplainView(APIView):
@@ -21,16 +22,22 @@ class ExplainView(APIView):
         operation_id="explainValue",
         summary="Explain how the hub reads a value",
         request=QuestionShape,
-        responses={200: ReadingShape, **problems(400, 401, 415, 422)},
+        tags=["statements"],
+        responses=ReadingShape,
+        extensions=refuses("invalid-request", "invalid-indicator"),
     )
     def post(self, request: Request) -> Response:
         """The normalised value, and what was changed."""
         form = QuestionShape(data=request.data)
         form.is_valid(raise_exception=True)
         asked: dict[str, Any] = form.validated_data
-        reading = indicators.read(
-            asked["type"], asked["value"], service=asked.get("service"), quality=asked.get("quality")
-        )
+        try:
+            reading = indicators.read(
+                asked["type"], asked["value"], service=asked.get("service"), quality=asked.get("quality")
+            )
+        except InvalidIndicator as refusal:
+            refusal.pointer = (refusal.pointer or "").removeprefix("/indicator") or None  # it stands alone here
+            raise
         return Response(
             {
                 "type": reading.type,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import msgspec
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -15,10 +17,10 @@ from rest_framework.views import APIView
 
 from partners import public
 from partners.api.caller import caller
+from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
 from signals import queries
 from signals.api.v1.bodies import NDJSON
-from signals.api.v1.problems import problems
 from signals.api.v1.serializers import PageShape
 from signals.api.v1.statements import MAX_WAIT_SECONDS, WAIT_HEADER
 from signals.core.indicators import INDICATOR_TYPES
@@ -27,7 +29,10 @@ from signals.lifecycle.disclose import Page, read_page, reader_of
 from signals.lifecycle.walk import open_cursor, seal_cursor, start_walk
 
 CHANNEL = "pull"
-_KNOWN = {"after", "limit", "wait", "own", "type", "violation", "issuer", "format"}
+_KNOWN = {"after", "limit", "wait", "own", "type", "violation", "issuer"}
+_MAX_VALUES = 100  # of one repeatable parameter
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 
 class NdjsonRenderer(BaseRenderer):
@@ -36,10 +41,20 @@ class NdjsonRenderer(BaseRenderer):
     media_type = NDJSON
     format = "ndjson"
 
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+    def render(
+        self,
+        data: object,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, object] | None = None,
+    ) -> bytes:
         """Render what is no page, an error for instance, as one line."""
         del accepted_media_type, renderer_context
         return msgspec.json.encode(data)
+
+
+def _repeatable(name: str, item: dict[str, object], description: str) -> OpenApiParameter:
+    shape = {"type": "array", "maxItems": _MAX_VALUES, "items": {"type": "string", **item}}
+    return OpenApiParameter(name, shape, description=f"{description}; repeatable", explode=True, style="form")
 
 
 class FeedView(APIView):
@@ -51,10 +66,11 @@ class FeedView(APIView):
     @extend_schema(
         operation_id="readFeed",
         summary="Read a page of a programme's feed",
+        tags=["feed"],
         description=(
-            "Without `after` a new walk begins. Store `next` together with the page and send it as `after`. Apply entries "
-            "by revision; when `listed` is true, drop what this walk did not list. As NDJSON, every line is an item and "
-            'the last line is `{"page": …}`: a body without it was cut short.'
+            "Without `after` a new walk begins. Store `next` together with the page and send it as `after`. Apply "
+            "entries by revision; when `listed` is true, drop what this walk did not list. As NDJSON, every line is "
+            'an item and the last line is `{"page": …}`: a body without it was cut short.'
         ),
         parameters=[
             OpenApiParameter("after", str, description="the cursor of the page before; without it, a new walk"),
@@ -65,15 +81,18 @@ class FeedView(APIView):
                 description="seconds to wait for something to say",
             ),
             OpenApiParameter("own", {"type": "boolean", "default": False}, description="also one's own signals"),
-            OpenApiParameter("type", str, many=True, enum=sorted(INDICATOR_TYPES)),
-            OpenApiParameter("violation", str, many=True),
-            OpenApiParameter("issuer", str, many=True, description="slugs of members"),
+            _repeatable("type", {"enum": sorted(INDICATOR_TYPES)}, "only indicators of these types"),
+            _repeatable("violation", {"pattern": "^[A-Za-z0-9_-]{1,64}$"}, "only these violations"),
+            _repeatable("issuer", {"pattern": "^[A-Za-z0-9_-]{1,64}$"}, "only what these members say, by slug"),
         ],
         responses={
             (200, "application/json"): OpenApiResponse(PageShape),
             (200, NDJSON): OpenApiTypes.STR,
-            **problems(400, 401, 403, 404, 406, 410),
         },
+        extensions=refuses(
+            *("missing-scope", "not-found", "membership-suspended", "membership-ended"),
+            *("parameter-invalid", "cursor-invalid", "cursor-filter-changed", "cursor-expired"),
+        ),
     )
     def get(self, request: Request, slug: str) -> HttpResponse:
         """Begin or continue a walk and read one page of it."""
@@ -89,7 +108,7 @@ class FeedView(APIView):
         limit = _whole(request, "limit", 200, 1, 1000)
         wait = _whole(request, "wait", 0, 0, MAX_WAIT_SECONDS)
         page = read_page(place, reader=reader, limit=limit, at=at)
-        response = _respond(page, slug, as_lines=request.accepted_media_type == NDJSON)  # type: ignore[attr-defined]
+        response = _respond(page, slug, as_lines=request.accepted_media_type == NDJSON)
         if page.is_silent and wait:
             response[WAIT_HEADER] = f"feed {member.programme_id} {page.place.position} {wait}"
         return response
@@ -118,45 +137,43 @@ def _respond(page: Page, slug: str, *, as_lines: bool) -> HttpResponse:
     return response
 
 
-def _filter(request: Request, issuers: dict[str, int]) -> dict[str, object]:
+def _filter(request: Request, issuers: Mapping[str, int]) -> dict[str, object]:
+    """What the reader wants to see, as its walk keeps it; one value stands for one filter, whatever the order."""
     parameters = request.query_params
     unknown = sorted(set(parameters) - _KNOWN)
     if unknown:
-        raise ParameterInvalid("There is no such parameter here.", pointer=unknown[0][:64])
-    types = parameters.getlist("type")
-    if not set(types) <= set(INDICATOR_TYPES):
-        raise ParameterInvalid("There is no such indicator type.", pointer="type")
-    wanted: dict[str, object] = {}
-    if types:
-        wanted["types"] = sorted(set(types))
-    if parameters.getlist("violation"):
-        wanted["violations"] = sorted(set(parameters.getlist("violation")))
-    if parameters.getlist("issuer"):
-        wanted["issuers"] = issuer_ids(parameters.getlist("issuer"), issuers)
-    own = parameters.get("own", "false").lower()
+        raise ParameterInvalid("There is no such parameter here.", parameter=unknown[0][:64])
+    wanted: dict[str, object] = {
+        "types": _each(parameters, "type", set(INDICATOR_TYPES).__contains__, "There is no such indicator type."),
+        "violations": _each(parameters, "violation", _WORD.fullmatch, "A violation is a word of the programme."),
+        "issuers": sorted(
+            issuers[slug]
+            for slug in _each(parameters, "issuer", issuers.__contains__, "An issuer is the slug of a member.")
+        ),
+    }
+    own = parameters.get("own", "false")
     if own not in {"true", "false"}:
-        raise ParameterInvalid("`own` is true or false.", pointer="own")
-    if own == "true":
-        wanted["own"] = True
-    return wanted
+        raise ParameterInvalid("`own` is true or false.", parameter="own")
+    wanted["own"] = own == "true"
+    return {name: value for name, value in wanted.items() if value}
 
 
-def issuer_ids(slugs: list[str], known: dict[str, int]) -> list[int]:
-    """The ids of members by slug; refuses ParameterInvalid for one that is no member."""
-    if not set(slugs) <= set(known):
-        raise ParameterInvalid("An issuer is the slug of a member of the programme.", pointer="issuer")
-    return sorted({known[slug] for slug in slugs})
+def _each(parameters: QueryDict, name: str, is_known: Callable[[str], object], complaint: str) -> list[str]:
+    values = sorted(set(parameters.getlist(name)))
+    if len(values) > _MAX_VALUES or not all(is_known(value) for value in values):
+        raise ParameterInvalid(complaint, parameter=name)
+    return values
 
 
 def _whole(request: Request, name: str, default: int, minimum: int, maximum: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 6 and minimum <= int(text) <= maximum):  # noqa: PLR2004
-        raise ParameterInvalid(f"`{name}` is a whole number from {minimum} to {maximum}.", pointer=name)
+    if not (_NUMBER.fullmatch(text) and minimum <= int(text) <= maximum):
+        raise ParameterInvalid(f"`{name}` is a whole number from {minimum} to {maximum}.", parameter=name)
     return int(text)
 
 
-def members_by_slug(programme_id: int, *, at: Any) -> dict[str, int]:
+def members_by_slug(programme_id: int, *, at: datetime) -> dict[str, int]:
     """The ids of a programme's members, by slug."""
     return {member.partner_slug: member.partner_id for member in public.members(programme_id, at=at)}

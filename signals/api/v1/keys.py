@@ -1,4 +1,4 @@
-"""A partner says that one of its keys is in wrong hands. The door stands here and not with the other keys' doors, for it quarantines signals."""
+"""A partner says that one of its keys is in wrong hands: not with the other doors of keys, for signals fall with it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from partners.api.caller import caller
+from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
-from signals.api.v1.problems import problems
 from signals.api.v1.serializers import FallenShape, FallShape
 from signals.lifecycle.quarantine import revoke_compromised_key
 
@@ -26,12 +26,14 @@ class RevokeKeyView(APIView):
         operation_id="revokeKey",
         summary="Revoke a compromised signing key",
         description=(
-            "Quarantines what the hub received under the key since `compromised_at` (all of it, when left out), undoes the "
-            "withdrawals and endorsements signed with it since, and takes effect at once. To give a key up without a "
-            "compromise, retire it."
+            "Quarantines what the hub received under the key since `compromised_at` (all of it, when left out), "
+            "undoes the withdrawals and endorsements signed with it since, and takes effect at once. To give a key up "
+            "without a compromise, retire it."
         ),
         request=FallShape,
-        responses={200: FallenShape, **problems(400, 401, 403, 404, 415, 422)},
+        tags=["keys"],
+        responses=FallenShape,
+        extensions=refuses("missing-scope", "not-found", "invalid-request", "invalid-time"),
     )
     def post(self, request: Request, kid: str) -> Response:
         """Revoke; the answer names every key that fell with it."""

@@ -1,4 +1,4 @@
-"""Shapes of the API, in and out: what OpenAPI says and what is checked of a request's form. Nothing here asks the database."""
+"""Shapes of the API, in and out: what OpenAPI says, and what is checked of a request's form. No database here."""
 
 from __future__ import annotations
 
@@ -6,19 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from partners.api.strict import Moment, Slug, StrictSerializer, Text, Whole
 from signals.core.indicators import INDICATOR_TYPES
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses members it does not know, so that a typo is never silently dropped."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Check names first, then values."""
-        if isinstance(data, dict):
-            unknown = sorted(set(data) - set(self.fields))
-            if unknown:
-                raise serializers.ValidationError({str(unknown[0])[:64]: ["This member is not known here."]})
-        return super().to_internal_value(data)
 
 
 class VerdictShape(serializers.Serializer[Any]):
@@ -115,26 +104,28 @@ class PageShape(serializers.Serializer[Any]):
 class FilterShape(StrictSerializer):
     """What an endpoint wants; empty lists want everything."""
 
-    types = serializers.ListField(child=serializers.ChoiceField(choices=sorted(INDICATOR_TYPES)), required=False)
-    violations = serializers.ListField(child=serializers.SlugField(max_length=64), required=False, max_length=100)
-    issuers = serializers.ListField(child=serializers.SlugField(max_length=64), required=False, max_length=100)
+    types = serializers.ListField(
+        child=serializers.ChoiceField(choices=sorted(INDICATOR_TYPES)), required=False, max_length=100
+    )
+    violations = serializers.ListField(child=Slug(max_length=64), required=False, max_length=100)
+    issuers = serializers.ListField(child=Slug(max_length=64), required=False, max_length=100)
 
 
 class NewEndpointShape(StrictSerializer):
     """A webhook address to register."""
 
-    programme = serializers.SlugField(max_length=64)
-    url = serializers.CharField(max_length=2000)
+    programme = Slug(max_length=64)
+    url = Text(max_length=2000, trim_whitespace=False)
     filter = FilterShape(required=False)
-    batch_size = serializers.IntegerField(min_value=1, max_value=1000, default=200)
+    batch_size = Whole(min_value=1, max_value=1000, default=200)
 
 
 class ChangedEndpointShape(StrictSerializer):
     """What may change of an endpoint; a new filter begins a new walk."""
 
-    url = serializers.CharField(max_length=2000, required=False)
+    url = Text(max_length=2000, trim_whitespace=False, required=False)
     filter = FilterShape(required=False)
-    batch_size = serializers.IntegerField(min_value=1, max_value=1000, required=False)
+    batch_size = Whole(min_value=1, max_value=1000, required=False)
     state = serializers.ChoiceField(choices=["active", "paused"], required=False)
 
 
@@ -176,9 +167,9 @@ class QuestionShape(StrictSerializer):
     """A value to explain."""
 
     type = serializers.ChoiceField(choices=sorted(INDICATOR_TYPES))
-    value = serializers.CharField(max_length=4096, trim_whitespace=False)
-    service = serializers.CharField(max_length=253, required=False)
-    quality = serializers.IntegerField(min_value=0, max_value=100, required=False)
+    value = Text(max_length=4096, trim_whitespace=False)
+    service = Text(max_length=253, trim_whitespace=False, required=False, help_text="for username and account_id only")
+    quality = Whole(min_value=0, max_value=100, required=False, help_text="for pdq only")
 
 
 class ReadingShape(serializers.Serializer[Any]):
@@ -194,21 +185,10 @@ class ReadingShape(serializers.Serializer[Any]):
 class FallShape(StrictSerializer):
     """Since when a key is in wrong hands; leave it out when that is unknown."""
 
-    compromised_at = serializers.DateTimeField(required=False)
+    compromised_at = Moment(required=False)
 
 
 class FallenShape(serializers.Serializer[Any]):
     """The keys that fell: the one named, and what it endorsed since."""
 
     revoked = serializers.ListField(child=serializers.CharField())
-
-
-class ProblemShape(serializers.Serializer[Any]):
-    """A problem document (RFC 9457)."""
-
-    type = serializers.URLField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    code = serializers.CharField()
-    pointer = serializers.CharField(required=False)

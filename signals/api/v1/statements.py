@@ -9,22 +9,30 @@ import msgspec
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from partners.api.caller import caller
+from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
 from signals import queries
 from signals.api.v1.bodies import JOSE, NDJSON, read_body
-from signals.api.v1.problems import problems
 from signals.api.v1.serializers import OwnSignalShape, SubmissionShape
 from signals.lifecycle.submit import submit
 
 WAIT_HEADER = "Heliograph-Internal-Wait"  # read and removed by hub.waiting; never leaves the hub
 MAX_WAIT_SECONDS = 60
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=\"?(\d{1,4})", re.IGNORECASE)
+
+
+_LOCATION = "where the verdicts are read"
+_LINE = {"type": "string", "pattern": r"[^ \t\r\n]", "description": "one compact JWS"}
+_LINES = {
+    "type": "string",
+    "pattern": r"[^ \t\r\n]",
+    "description": "one compact or flattened JSON JWS a line; blank lines do not count",
+}
 
 
 class StatementsView(APIView):
@@ -35,23 +43,26 @@ class StatementsView(APIView):
     @extend_schema(
         operation_id="submitStatements",
         summary="Submit signed statements",
+        tags=["statements"],
         description=(
             "One compact JWS (`application/jose`), or up to 1,000 lines of compact or flattened JSON JWS "
-            "(`application/x-ndjson`), at most 4 MiB inflated; `Content-Encoding: gzip` is welcome. The answer comes when "
-            "the batch is stored durably. With `Prefer: wait=N` the hub waits up to N seconds for the verdicts and then "
-            "answers 200. Submitting the same bytes again is safe: a statement's `jti` counts once."
+            "(`application/x-ndjson`), at most 4 MiB inflated; `Content-Encoding: gzip` is welcome. The answer comes "
+            "when the batch is stored durably. With `Prefer: wait=N` the hub waits up to N seconds for the verdicts "
+            "and then answers 200. Submitting the same bytes again is safe: a statement's `jti` counts once."
         ),
-        request={JOSE: OpenApiTypes.STR, NDJSON: OpenApiTypes.STR},
+        request={JOSE: _LINE, NDJSON: _LINES},
         parameters=[
             OpenApiParameter(
                 "Prefer", str, OpenApiParameter.HEADER, description="`wait=N`, at most 60 seconds (RFC 7240)"
-            )
+            ),
+            OpenApiParameter("Location", str, OpenApiParameter.HEADER, response=[200, 202], description=_LOCATION),
+            OpenApiParameter("Preference-Applied", str, OpenApiParameter.HEADER, response=[200], description="`wait`"),
         ],
         responses={
             200: OpenApiResponse(SubmissionShape, "All verdicts are in."),
             202: OpenApiResponse(SubmissionShape, "Stored; the verdicts follow at `Location`."),
-            **problems(400, 401, 403, 413, 415),
         },
+        extensions=refuses("missing-scope", "empty-body", "bad-gzip", "too-many-lines"),
     )
     def post(self, request: Request) -> HttpResponse:
         """Store the batch, answer 202."""
@@ -72,7 +83,9 @@ class SubmissionView(APIView):
     @extend_schema(
         operation_id="getSubmission",
         summary="Read a submission's verdicts",
-        responses={200: SubmissionShape, **problems(401, 403, 404)},
+        tags=["statements"],
+        responses=SubmissionShape,
+        extensions=refuses("missing-scope", "not-found"),
     )
     def get(self, request: Request, submission_id: UUID) -> HttpResponse:
         """The submission with a verdict per statement."""
@@ -88,7 +101,9 @@ class OwnSignalView(APIView):
     @extend_schema(
         operation_id="getOwnSignal",
         summary="Read the state of a signal of one's own",
-        responses={200: OwnSignalShape, **problems(401, 403, 404)},
+        tags=["statements"],
+        responses=OwnSignalShape,
+        extensions=refuses("missing-scope", "not-found"),
     )
     def get(self, request: Request, signal_id: UUID) -> HttpResponse:
         """Its state, without its value."""

@@ -16,6 +16,6 @@ urlpatterns = [
     path("programmes/<slug:slug>/feed", FeedView.as_view(), name="feed"),
     path("endpoints", EndpointsView.as_view(), name="endpoints"),
     path("endpoints/<uuid:endpoint_id>", EndpointView.as_view(), name="endpoint"),
-    path("keys/<str:kid>/revoke", RevokeKeyView.as_view(), name="revoke-key"),
+    path("keys/<slug:kid>/revoke", RevokeKeyView.as_view(), name="revoke-key"),
     path("explain", ExplainView.as_view(), name="explain"),
 ]

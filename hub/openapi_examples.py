@@ -1,0 +1,236 @@
+"""One example of every shape of the API, on reserved domains and with published keys; a test holds each to its schema.
+
+The signing key is that of RFC 8037 (appendix A), the proposed one that of RFC 8032 (section 7.1, test 2), so both
+statements below verify.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_KID = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+_JWK = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+_PROPOSED_JWK = {"kty": "OKP", "crv": "Ed25519", "x": "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"}
+_PROPOSED_KID = "FtIu-VbGrfe_KB6CH7GNwODB72MNxj_ml11dEvO-7kk"
+_AT = "2026-11-02T09:00:01.250000Z"
+_SIGNAL_ID = "0198c5c2-7f00-7a3b-8000-3c5d6e7f8091"
+
+STATEMENT = (
+    "eyJhbGciOiJFZDI1NTE5Iiwia2lkIjoia1ByS19xbXhWV2FZVkE5d3dCRjZJdW8zdlZ6ejdUeEhDVHdYQnlnclM0ayIsInR5cCI6"
+    "InNpZ25hbCtqd3MifQ.eyJ2IjoxLCJpc3MiOiJhY21lLXNvY2lhbCIsImp0aSI6IjIwMjYtMTEtMDIuNDcxMSIsImlhdCI6MTc5M"
+    "zYxMDAwMCwiYXVkIjoiaHViLmV4YW1wbGUiLCJwcm9ncmFtbWUiOiJjc2VhIiwiaW5kaWNhdG9yIjp7InR5cGUiOiJ1cmwiLCJ2Y"
+    "Wx1ZSI6Imh0dHBzOi8vYmFkLmV4YW1wbGUvcm9vbS83In0sInJvbGUiOiJ2ZW51ZSIsInZpb2xhdGlvbiI6Imdyb29taW5nIiwiZ"
+    "XZpZGVuY2UiOiJjb25maXJtZWQiLCJyZXZpZXciOiJodW1hbiIsIm9yaWdpbiI6Im93biIsImNvbmZpZGVuY2UiOjkwLCJzZXZlc"
+    "ml0eSI6ImhpZ2giLCJoYW5kbGluZyI6eyJ0bHAiOiJhbWJlciIsImF1ZGllbmNlIjoicHJvZ3JhbW1lIiwicGVybWl0dGVkIjpbI"
+    "mludmVzdGlnYXRlIiwicmVzdHJpY3QtY29udGVudCJdfX0.iSKuRDeJwe3DcYEvi6CC6DOAjW6cq_s3t_ePrwV9JqqDeLO5Om8cD"
+    "S1G-DCxbyuc-PDfXt8oWBC19-Ton1SsDg"
+)
+
+ENDORSEMENT = (
+    "eyJhbGciOiJFZDI1NTE5Iiwia2lkIjoia1ByS19xbXhWV2FZVkE5d3dCRjZJdW8zdlZ6ejdUeEhDVHdYQnlnclM0ayIsInR5cCI6"
+    "ImtleS1lbmRvcnNlbWVudCtqd3MifQ.eyJ2IjoxLCJpc3MiOiJhY21lLXNvY2lhbCIsImp0aSI6ImVuZG9yc2UtMiIsImlhdCI6M"
+    "Tc5MzYxMDAwMCwiYXVkIjoiaHViLmV4YW1wbGUiLCJqd2siOnsiY3J2IjoiRWQyNTUxOSIsImt0eSI6Ik9LUCIsIngiOiJQVUFYd"
+    "y1oRGlWcVN0d3FuVFJ0LXZKeVlMTTh1eEphTXdNMVY4U3IwWmd3In19.5VShLWLHAp7cF9Nu30zJ_uFBVJE-S7kYoZ45uRrN_Oiw"
+    "akwTW7QijVJ7wmNN1ILo3VTcysZ_ac7OYouvRCfODg"
+)
+
+_PAYLOAD = {
+    "v": 1,
+    "iss": "acme-social",
+    "jti": "2026-11-02.4711",
+    "iat": 1793610000,
+    "aud": "hub.example",
+    "programme": "csea",
+    "indicator": {"type": "url", "value": "https://bad.example/room/7"},
+    "role": "venue",
+    "violation": "grooming",
+    "evidence": "confirmed",
+    "review": "human",
+    "origin": "own",
+    "confidence": 90,
+    "severity": "high",
+    "handling": {"tlp": "amber", "audience": "programme", "permitted": ["investigate", "restrict-content"]},
+}
+_COUNTS = {"accepted": 1, "held": 0, "refused": 1, "pending": 0}
+_ACCEPTED = {
+    "line": 1,
+    "type": "signal",
+    "jti": "2026-11-02.4711",
+    "verdict": "accepted",
+    "signal": _SIGNAL_ID,
+    "revision": 1,
+    "state": "published",
+}
+_REFUSED = {
+    "line": 2,
+    "type": "signal",
+    "jti": "2026-11-02.4712",
+    "verdict": "refused",
+    "code": "schema",
+    "detail": "This member is missing.",
+    "pointer": "/severity",
+}
+_INDICATOR = {"type": "url", "value": "https://bad.example/room/7", "changes": []}
+_ITEM = {
+    "id": _SIGNAL_ID,
+    "revision": 1,
+    "state": "published",
+    "changed_at": _AT,
+    "issuer": "acme-social",
+    "received_at": _AT,
+    "permitted": ["investigate", "restrict-content"],
+    "indicator": _INDICATOR,
+    "signal": _PAYLOAD,
+    "jws": STATEMENT,
+}
+_PAGE = {
+    "programme": "csea",
+    "channel": "pull",
+    "epoch": 1,
+    "walk": 17,
+    "listed": True,
+    "more": False,
+    "next": "iZ2kq1vPq8Yw0mFh5b3c7d9eAbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdEfGhIjKl",
+}
+_FILTER = {"types": ["url", "domain"], "violations": ["grooming"]}
+_ATTEMPT = {"at": _AT, "signals": 12, "delivered": True, "status": 204, "error": "", "latency_ms": 84}
+_ENDPOINT = {
+    "id": "5f0c8d3e-2b1a-4c6d-9e8f-0a1b2c3d4e5f",
+    "programme": "csea",
+    "url": "https://hooks.acme.example/heliograph",
+    "filter": _FILTER,
+    "batch_size": 200,
+    "state": "active",
+    "state_reason": "",
+    "failures": 0,
+    "next_attempt_at": _AT,
+    "last_success_at": _AT,
+    "created_at": "2026-10-01T08:00:00Z",
+    "last_attempt": _ATTEMPT,
+}
+_SIGNING_KEY = {
+    "kid": _KID,
+    "fingerprint": "90fa cafe a9b1 5566 9854 0f70 c011 7a22 ea37 bd5c f3ed 3c47 093c 1707 282b 4b89",
+    "jwk": _JWK,
+    "state": "active",
+    "proposed_at": "2026-10-01T08:00:00Z",
+    "activated_at": "2026-10-01T09:30:00Z",
+    "retired_at": None,
+    "revoked_at": None,
+    "compromised_at": None,
+    "endorsed_by": None,
+}
+_PUBLISHED_KEY = {
+    **_JWK,
+    "kid": _KID,
+    "use": "sig",
+    "state": "active",
+    "valid_from": "2026-10-01T09:30:00Z",
+    "valid_until": None,
+    "compromised_at": None,
+}
+_STANDING = {
+    "state": "active",
+    "generation": 1,
+    "may_submit": True,
+    "may_receive": True,
+    "agreement_version": 3,
+    "training_valid_until": "2027-04-30",
+}
+_PROGRAMME = {
+    "slug": "csea",
+    "name": "Child sexual exploitation and abuse",
+    "violations": ["grooming", "sextortion", "trading", "csam-distribution", "intimate-images", "other"],
+    "indicator_types": ["url", "domain", "username", "pdq", "sha256"],
+    "retention_days": {"*": 365, "username": 180},
+    "agreement_version": 3,
+    "membership": _STANDING,
+}
+_MEMBER = {"slug": "birch-chat", "name": "Birch Chat", "state": "active"}
+_API_KEY = {
+    "id": "0000000000",
+    "name": "ingest, Frankfurt",
+    "scopes": ["statements:submit", "feed:read"],
+    "networks": ["192.0.2.0/24"],
+    "issued_at": "2026-10-01T08:00:00Z",
+    "expires_at": None,
+    "last_used_at": "2026-11-02T09:00:00Z",
+}
+
+EXAMPLES: dict[str, Any] = {
+    "AddedEndpointShape": {
+        **_ENDPOINT,
+        "last_success_at": None,
+        "last_attempt": None,
+        "secret": "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    },
+    "ApiKeyShape": _API_KEY,
+    "ApiKeys": {"api_keys": [_API_KEY]},
+    "AttemptShape": _ATTEMPT,
+    "ChangedEndpointShape": {"state": "paused"},
+    "CountsShape": _COUNTS,
+    "EndpointShape": _ENDPOINT,
+    "FallShape": {"compromised_at": "2026-11-01T22:15:00Z"},
+    "FallenShape": {"revoked": [_KID, _PROPOSED_KID]},
+    "FilterShape": _FILTER,
+    "HubJwk": {**_JWK, "kid": _KID, "use": "sig"},
+    "HubJwks": {"keys": [{**_JWK, "kid": _KID, "use": "sig"}]},
+    "IndicatorShape": _INDICATOR,
+    "ItemShape": _ITEM,
+    "Jwk": _JWK,
+    "Member": _MEMBER,
+    "Members": {"members": [{"slug": "acme-social", "name": "Acme Social", "state": "active"}, _MEMBER]},
+    "NewEndpointShape": {
+        "programme": "csea",
+        "url": "https://hooks.acme.example/heliograph",
+        "filter": _FILTER,
+        "batch_size": 200,
+    },
+    "OwnMembership": _STANDING,
+    "OwnSignalShape": {
+        "id": _SIGNAL_ID,
+        "programme": "csea",
+        "jti": "2026-11-02.4711",
+        "type": "url",
+        "state": "published",
+        "revision": 1,
+        "waiting": None,
+        "held": [],
+        "received_at": _AT,
+        "published_at": _AT,
+        "changed_at": _AT,
+        "expires_at": "2027-11-02T09:00:01.250000Z",
+    },
+    "PageShape": {**_PAGE, "items": [_ITEM]},
+    "ProgrammeShape": _PROGRAMME,
+    "Programmes": {"programmes": [_PROGRAMME]},
+    "Proposal": {"jwk": _PROPOSED_JWK},
+    "PublishedJwk": _PUBLISHED_KEY,
+    "PublishedJwks": {"keys": [_PUBLISHED_KEY]},
+    "QuestionShape": {"type": "url", "value": "HTTPS://Bad.Example:443/room/7#top"},
+    "ReadingShape": {
+        "type": "url",
+        "value": "https://bad.example/room/7",
+        "service": None,
+        "changes": ["The fragment was dropped."],
+        "weaknesses": [],
+    },
+    "Roll": {"old_expires_in": 86400},
+    "RolledApiKey": {
+        **_API_KEY,
+        "last_used_at": None,
+        "token": "hg_dev_0000000000_0000000000000000000000000000000000000000000_2S7Hx4",
+        "rolled_from": "1111111111",
+    },
+    "SigningKeyShape": _SIGNING_KEY,
+    "SigningKeys": {"keys": [_SIGNING_KEY]},
+    "SubmissionShape": {
+        "id": "7d9f1c34-5a6b-4c8d-8e0f-1a2b3c4d5e6f",
+        "status": "done",
+        "received_at": _AT,
+        "statements": 2,
+        "counts": _COUNTS,
+        "verdicts": [_ACCEPTED, _REFUSED],
+    },
+    "VerdictShape": _ACCEPTED,
+}
