@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from django.db import connection
@@ -25,6 +25,7 @@ from signals.core.claims import RoutingClaims, SignalClaims, WithdrawalClaims
 from signals.core.handling import Audience
 from signals.core.refusals import (
     AudienceNarrowed,
+    CannotMove,
     JtiReused,
     KeyNotActive,
     SupersededMismatch,
@@ -42,6 +43,7 @@ from signals.screening import harmless
 
 _GONE = {State.WITHDRAWN.value, State.EXPIRED.value, State.PURGED.value, State.REFUSED.value}
 _OUT = {State.PUBLISHED.value, State.RESTRICTED.value}
+_NEVER = datetime.max.replace(tzinfo=UTC)  # since when a key that stands is distrusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,9 @@ class Batch:
         self.moves: dict[uuid.UUID, Kind] = {}
         self.changed: dict[uuid.UUID, Signal] = {}
         self.routes: list[tuple[uuid.UUID, int, int]] = []
-        self.settled_waiting: list[Statement] = []
+        self.met: list[Statement] = []  # what waited for its signal and has taken effect on it
+        self.refused_late: list[tuple[Statement, Refusal]] = []  # what waited and cannot take effect
+        self.slugs = {line.programme.id: line.programme.slug for line in lines if line.programme is not None}
         self.events: list[Event] = []
         self.verdicts: list[tuple[object, ...]] = []
 
@@ -114,11 +118,11 @@ class Batch:
 
     # ------------------------------------------------------------ deciding
     def _decide(self, line: Line) -> None:
-        assert line.jws is not None and line.key is not None and line.claims is not None
-        if line.key.id in self.fallen:
-            since = self.fallen[line.key.id]
-            if since is None or self.sender.received_at >= since:
-                raise KeyNotActive("The key is compromised; sign with an active key.")
+        assert line.jws is not None
+        assert line.key is not None
+        assert line.claims is not None
+        if self._has_fallen(line.key.id, self.sender.received_at):
+            raise KeyNotActive("The key is compromised; sign with an active key.")
         earlier = self.said.get(line.jti)
         if earlier is not None:
             if earlier.typ != line.typ or earlier.digest != line.jws.digest:
@@ -136,8 +140,11 @@ class Batch:
             self._accept(line, line.id, self._about(line, line.claims))
 
     def _begin(self, line: Line, claims: SignalClaims) -> Signal:
-        assert line.key is not None and line.programme is not None and line.reading is not None
-        assert line.index is not None and line.expires_at is not None
+        assert line.key is not None
+        assert line.programme is not None
+        assert line.reading is not None
+        assert line.index is not None
+        assert line.expires_at is not None
         reasons = self._reasons_to_hold(line)
         signal = Signal(
             id=uuid.uuid4(),
@@ -164,8 +171,11 @@ class Batch:
         return signal
 
     def _revise(self, line: Line, claims: SignalClaims) -> Signal:
-        assert line.key is not None and line.reading is not None and line.index is not None
-        assert line.expires_at is not None and line.programme is not None
+        assert line.key is not None
+        assert line.reading is not None
+        assert line.index is not None
+        assert line.expires_at is not None
+        assert line.programme is not None
         said = self.said.get(claims.supersedes or "")
         signal = self.signals.get(said.signal_id) if said is not None and said.signal_id is not None else None
         if said is None or signal is None or said.typ != "signal+jws":
@@ -186,6 +196,7 @@ class Batch:
         if not routed and signal.audience != "programme":
             signal.audience, signal.audience_partners, signal.is_awaiting_routing = "programme", [], False
         signal.statement_id, signal.key_id, signal.received_at = line.id, line.key.id, self.sender.received_at
+        signal.is_cleared = False  # a person cleared what was said then, not what is said now
         signal.violation, signal.tlp, signal.permitted = (
             claims.violation,
             claims.handling.tlp,
@@ -247,16 +258,26 @@ class Batch:
         return signal.id
 
     def _meet(self, waiting: Statement, signal: Signal, line: Line) -> None:
-        """A withdrawal or routing that came before its signal takes effect on it now."""
+        """A withdrawal or routing that came before its signal takes effect on it now, or is refused at last.
+
+        What is refused late is as if it had been refused at once: its jti is free again, and the signal stands.
+        """
         assert line.jws is not None
         if bytes(waiting.about_digest or b"") != line.jws.digest or waiting.programme_id != signal.programme_id:
             return
-        if waiting.typ == "withdrawal+jws":
-            self._withdraw(signal, waiting.id)
+        try:
+            if self._has_fallen(waiting.key_id, waiting.received_at):
+                raise KeyNotActive("The key that signed it is compromised; sign with an active key.")
+            if waiting.typ == "withdrawal+jws":
+                self._withdraw(signal, waiting.id)
+            else:
+                self._route(signal, _routed(waiting.routed_kind, waiting.routed_partners, self.sender.partner.id))
+        except Refusal as refusal:
+            self.said.pop(waiting.jti, None)
+            self.refused_late.append((waiting, refusal))
         else:
-            self._route(signal, _routed(waiting.routed_kind, waiting.routed_partners, self.sender.partner.id))
-        waiting.signal_id, waiting.effect = signal.id, "effective"
-        self.settled_waiting.append(waiting)
+            waiting.signal_id, waiting.effect = signal.id, "effective"
+            self.met.append(waiting)
 
     def _withdraw(self, signal: Signal, statement_id: uuid.UUID) -> None:
         if self._is_gone(signal):
@@ -268,11 +289,16 @@ class Batch:
             signal.state, signal.removal = State.WITHDRAWN.value, "withdrawn"
             signal.removed_at = signal.removed_at or self.at
             self.moves.pop(signal.id, None)
+            self.events.append(self._withdrawn(signal.id, self.slugs[signal.programme_id]))
         self._mark(signal)
 
     def _route(self, signal: Signal, audience: _Routed) -> None:
         if self._is_gone(signal):
             raise UnknownSignal("The signal has been removed.", pointer="/about")
+        if signal.position is not None and self._is_hidden(signal):
+            raise CannotMove(
+                "The signal is quarantined; who may see it changes only while it is served.", state="quarantined"
+            )
         if signal.audience == "programme":
             raise AudienceNarrowed("The signal is for the whole programme; an audience only widens.", pointer="/about")
         old = _Routed(signal.audience, frozenset(signal.audience_partners))
@@ -292,7 +318,8 @@ class Batch:
         self._mark(signal)
 
     def _reasons_to_hold(self, line: Line) -> list[str]:
-        assert line.reading is not None and line.programme is not None
+        assert line.reading is not None
+        assert line.programme is not None
         facts = gates.GateFacts(
             weaknesses=line.reading.weaknesses,
             is_known_benign=line.number in self.harmless,
@@ -303,7 +330,9 @@ class Batch:
 
     # ------------------------------------------------------------ noting
     def _say(self, line: Line, signal_id: uuid.UUID | None, *, effect: str = "effective") -> None:
-        assert line.jws is not None and line.key is not None and line.programme is not None
+        assert line.jws is not None
+        assert line.key is not None
+        assert line.programme is not None
         about = line.claims.about if isinstance(line.claims, RoutingClaims | WithdrawalClaims) else None
         statement = Statement(
             id=line.id,
@@ -330,6 +359,16 @@ class Batch:
 
     def _is_gone(self, signal: Signal) -> bool:
         return signal.state in _GONE or self.moves.get(signal.id) == Kind.WITHDRAWN
+
+    def _has_fallen(self, key_id: int, received_at: datetime) -> bool:
+        since = self.fallen.get(key_id, _NEVER)
+        return since is None or received_at >= since
+
+    def _is_hidden(self, signal: Signal) -> bool:
+        """Whether a signal that is out is served as quarantined: moved already, or its key fell a moment ago."""
+        if signal.state == State.QUARANTINED.value:
+            return self.moves.get(signal.id) != Kind.RESTORED
+        return not signal.is_cleared and self._has_fallen(signal.key_id, signal.received_at)
 
     def _mark(self, signal: Signal) -> None:
         if signal.id not in self.new_signals:
@@ -375,9 +414,13 @@ class Batch:
         copy_rows(Signal, _SIGNAL_COLUMNS, (_values(signal, _SIGNAL_COLUMNS) for signal in self.new_signals.values()))
         copy_rows(Statement, _STATEMENT_COLUMNS, (_values(row, _STATEMENT_COLUMNS) for row in self.new_statements))
         copy_rows(Verdict, _VERDICT_COLUMNS, self.verdicts)
-        if self.settled_waiting:
-            earlier = [row for row in self.settled_waiting if row not in self.new_statements]
-            Statement.objects.bulk_update(earlier, ["signal_id", "effect"])
+        if self.met:
+            new = {row.id for row in self.new_statements}
+            Statement.objects.bulk_update([row for row in self.met if row.id not in new], ["signal_id", "effect"])
+        for row in self.met:
+            Verdict.objects.filter(statement_id=row.id, signal_id__isnull=True).update(signal_id=row.signal_id)
+        for row, refusal in self.refused_late:
+            self._refuse_late(row, refusal)
         if self.changed:
             Signal.objects.bulk_update(self.changed.values(), _REVISABLE)
         if self.routes:
@@ -389,14 +432,24 @@ class Batch:
         record_many(self.events)
         self._move()
 
+    def _refuse_late(self, row: Statement, refusal: Refusal) -> None:
+        Statement.objects.filter(id=row.id).delete()
+        Verdict.objects.filter(statement_id=row.id, signal_id__isnull=True).update(
+            verdict="refused",
+            code=refusal.code,
+            detail=refusal.detail[:500],
+            pointer=(refusal.pointer or "")[:200],
+            statement_id=None,
+        )
+        self._note("statement.refused", [], {"typ": row.typ, "code": refusal.code, "late": True}, None)
+
     def _move(self) -> None:
         groups: dict[tuple[int, Kind], list[uuid.UUID]] = {}
         for identity, kind in self.moves.items():
             groups.setdefault((self.signals[identity].programme_id, kind), []).append(identity)
-        slugs = {line.programme.id: line.programme.slug for line in self.lines if line.programme is not None}
         for (programme_id, kind), ids in sorted(groups.items()):
             taken = take_positions(programme_id, ids, kind=kind, at=self.at)
-            self._record_move(kind, slugs[programme_id], ids, taken)
+            self._record_move(kind, self.slugs[programme_id], ids, taken)
             wake.changed(programme_id, taken.to)
         if self.moves:
             wake.deliver()
@@ -405,18 +458,11 @@ class Batch:
         if kind != Kind.WITHDRAWN:
             record_moves(f"signal.{kind.value}", slug, taken)
             return
-        record_many(
-            [
-                Event(
-                    action="signal.withdrawn",
-                    actor=f"partner:{self.sender.partner.slug}",
-                    at=self.at,
-                    subjects=(f"signal:{identity}", f"programme:{slug}"),
-                    facts={"head": taken.to},
-                )
-                for identity in ids
-            ]
-        )
+        record_many([self._withdrawn(identity, slug, head=taken.to) for identity in ids])
+
+    def _withdrawn(self, signal_id: uuid.UUID, slug: str, **facts: Json) -> Event:
+        actor = f"partner:{self.sender.partner.slug}"
+        return Event("signal.withdrawn", actor, self.at, (f"signal:{signal_id}", f"programme:{slug}"), facts)
 
 
 def _routed(kind: str, partners: Iterable[int], issuer: int) -> _Routed:
@@ -456,5 +502,5 @@ _VERDICT_COLUMNS = [
 _REVISABLE = [
     *("statement_id", "key_id", "received_at", "violation", "tlp", "permitted", "audience", "audience_partners"),
     *("is_awaiting_routing", "state", "removal", "removed_at", "held_reasons", "withdrawal_id", "index_key_id"),
-    *("value_index", "expires_at"),
+    *("value_index", "expires_at", "is_cleared"),
 ]

@@ -10,7 +10,7 @@ from partners import public
 from signals import wake
 from signals.core.states import LIVE, State
 from signals.lifecycle.moves import Kind, take_positions
-from signals.lifecycle.publish import record_moves
+from signals.lifecycle.publish import record_each, record_moves
 from signals.models import Signal
 
 BATCH = 1000
@@ -27,8 +27,8 @@ def expire_due(*, at: datetime) -> int:
     programme = public.programme_by_id(programme_id)
     with transaction.atomic():
         chosen = due.filter(programme_id=programme_id).order_by("expires_at").values("id")[:BATCH]
-        rows = list(
-            Signal.objects.filter(id__in=list(chosen.values_list("id", flat=True)), state__in=[*_LIVE, *_UNSEEN])
+        rows = list(  # asked again under the lock: a revision may have given it more time meanwhile
+            due.filter(id__in=list(chosen.values_list("id", flat=True)))
             .order_by("id")
             .select_for_update(skip_locked=True)
             .values_list("id", "state")
@@ -37,6 +37,7 @@ def expire_due(*, at: datetime) -> int:
         seen = [identity for identity, state in rows if state not in _UNSEEN]
         if unseen:
             Signal.objects.filter(id__in=unseen).update(state=State.EXPIRED.value, removal="expired", removed_at=at)
+            record_each("signal.expired", unseen, programme.slug, at=at)
         if seen:
             taken = take_positions(programme_id, seen, kind=Kind.EXPIRED, at=at)
             record_moves("signal.expired", programme.slug, taken)

@@ -104,13 +104,14 @@ def take_positions(programme_id: int, ids: Sequence[UUID], *, kind: Kind, at: da
     return taken
 
 
-def take_marker(programme_id: int, *, kind: Kind, at: datetime) -> int:
-    """Take one position that belongs to no signal, so that pages before and after it can be told apart."""
+def mark_fall(programme_id: int, *, key_id: int, since: datetime | None, at: datetime) -> int:
+    """Take one position for the fall of a key, so that pages before and after it can be told apart for ever."""
     head = lock_head(programme_id, at=at)
-    at = max(at, head.at)
-    Change.objects.create(programme_id=programme_id, position=head.position + 1, kind=kind.value, at=at)
-    Head.objects.filter(programme_id=programme_id).update(position=head.position + 1, at=at)
-    return head.position + 1
+    at, position = max(at, head.at), head.position + 1
+    fall = {"kind": Kind.KEY_FELL.value, "key_id": key_id, "key_since": since}
+    Change.objects.create(programme_id=programme_id, position=position, at=at, **fall)
+    Head.objects.filter(programme_id=programme_id).update(position=position, at=at)
+    return position
 
 
 _MOVE = """
@@ -125,13 +126,14 @@ WITH moved AS (
            published_at = coalesce(signal.published_at, %(at)s)
       FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS place (id, n)
      WHERE signal.id = place.id
-    RETURNING signal.id, signal.programme_id, signal.position, signal.revision,
+    RETURNING signal.id, signal.programme_id, signal.position, signal.revision, signal.statement_id,
               signal.audience, signal.audience_partners
 ), routed AS (
     UPDATE signals_route AS route SET position = moved.position FROM moved
      WHERE moved.audience = 'only' AND route.signal_id = moved.id
 )
-INSERT INTO signals_change (programme_id, position, signal_id, revision, kind, audience, audience_partners, at)
-SELECT programme_id, position, id, revision, %(kind)s, audience, audience_partners, %(at)s FROM moved
+INSERT INTO signals_change
+       (programme_id, position, signal_id, revision, statement_id, kind, audience, audience_partners, at)
+SELECT programme_id, position, id, revision, statement_id, %(kind)s, audience, audience_partners, %(at)s FROM moved
 RETURNING signal_id, revision, position
 """

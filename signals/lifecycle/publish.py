@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
 
-from hub.ledger.record import record
+from hub.ledger.record import Event, record, record_many
 from partners import public
 from signals import wake
 from signals.core.states import State
@@ -63,6 +63,12 @@ def record_moves(action: str, programme_slug: str, taken: Taken) -> None:
         subjects=[f"programme:{programme_slug}"],
         facts={"after": taken.after, "head": taken.to, "count": taken.count, "root": taken.root.hex()},
     )
+
+
+def record_each(action: str, ids: Iterable[UUID], programme_slug: str, *, at: datetime) -> None:
+    """One leaf for each of these signals, which nobody had seen: their change takes no position."""
+    subjects = [(f"signal:{identity}", f"programme:{programme_slug}") for identity in ids]
+    record_many([Event(action, "system:publisher", at, about) for about in subjects])
 
 
 def _in_turn(programme_id: int, *, at: datetime, issuers: set[int]) -> list[UUID]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from hub.ledger.record import record
@@ -18,11 +18,14 @@ from partners.public import RevokedKeys
 from signals import wake
 from signals.core.refusals import CannotMove
 from signals.core.states import State
-from signals.lifecycle.moves import Kind, lock_signals, take_marker, take_positions
-from signals.lifecycle.publish import record_moves
+from signals.lifecycle.effects import lock_issuer
+from signals.lifecycle.moves import Kind, lock_head, lock_signals, mark_fall, take_positions
+from signals.lifecycle.publish import record_each, record_moves
 from signals.models import Distrust, Signal, Statement
 
 BATCH = 1000
+_SHOWN = [State.PUBLISHED.value, State.RESTRICTED.value]
+_UNSEEN = [State.VERIFIED.value, State.HELD.value]
 
 
 def revoke_compromised_key(
@@ -33,36 +36,50 @@ def revoke_compromised_key(
     Refuses what partners.public.revoke_key refuses. Quarantine begins with this commit.
     """
     with transaction.atomic():
+        lock_issuer(partner_id)  # none of the partner's batches is half done: it came before, or finds the key fallen
         fallen = public.revoke_key(kid, partner_id=partner_id, compromised_at=compromised_at, actor=actor, at=at)
         for key in fallen.keys:
             Distrust.objects.update_or_create(
                 key_id=key.id, defaults={"since": key.compromised_at, "at": at, "is_settled": False}
             )
         for member in sorted(public.programmes_of(partner_id, at=at), key=lambda member: member.programme_id):
-            head = take_marker(member.programme_id, kind=Kind.KEY_FELL, at=at)
-            wake.changed(member.programme_id, head)
+            for key in fallen.keys:
+                head = mark_fall(member.programme_id, key_id=key.id, since=key.compromised_at, at=at)
+                wake.changed(member.programme_id, head)
         wake.publish()
         wake.deliver()
     return fallen
 
 
 def settle_fallen_keys(*, at: datetime) -> int:
-    """Move up to a thousand signals that a fallen key touches; returns how many. Called until there are none."""
-    fallen = Distrust.objects.filter(is_settled=False).order_by("at").first()
-    if fallen is None:
-        return 0
-    moved = _quarantine(fallen, at=at) or _undo_withdrawals(fallen, at=at)
-    if moved == 0:
-        Distrust.objects.filter(key_id=fallen.key_id, at=fallen.at).update(is_settled=True)
-    return moved
+    """Move up to 1,000 signals that a fallen key touches; returns how many. The sweep calls it until that is none.
+
+    One worker at a time settles a key: whoever finds nothing left to move says so for good.
+    """
+    while True:
+        with transaction.atomic():
+            unsettled = Distrust.objects.select_for_update(skip_locked=True).filter(is_settled=False)
+            fallen = unsettled.order_by("at", "key_id").first()
+            if fallen is None:
+                return 0
+            moved = _quarantine(fallen, at=at) or _undo_withdrawals(fallen, at=at)
+            if moved:
+                return moved
+            fallen.is_settled = True
+            fallen.save(update_fields=["is_settled"])
 
 
 def clear(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
-    """A person looked at a quarantined signal and lets it stand: it is served again, at a new position."""
+    """A person looked at a quarantined signal and lets it stand: it is served again, at a new position.
+
+    One that had been held before anybody saw it is held again. Refuses CannotMove.
+    """
     with transaction.atomic():
         signal = lock_signals([signal_id]).get(signal_id)
         if signal is None or signal.state != State.QUARANTINED.value:
             raise CannotMove("Only a quarantined signal can be cleared.")
+        if signal.expires_at <= at:
+            raise CannotMove("The signal has expired while it was quarantined.")
         signal.is_cleared = True
         signal.save(update_fields=["is_cleared"])
         _reinstate([signal], at=at)
@@ -72,63 +89,70 @@ def clear(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
 
 
 def _quarantine(fallen: Distrust, *, at: datetime) -> int:
-    touched = _touched(fallen).filter(
-        state__in=[State.PUBLISHED.value, State.RESTRICTED.value, State.VERIFIED.value, State.HELD.value]
-    )
+    touched = _touched(fallen).filter(state__in=[*_SHOWN, *_UNSEEN])
     programme_id = touched.values_list("programme_id", flat=True).first()
     if programme_id is None:
         return 0
-    with transaction.atomic():
-        chosen = list(touched.filter(programme_id=programme_id).values_list("id", flat=True)[:BATCH])
-        rows = list(touched.filter(id__in=chosen).order_by("id").select_for_update())
-        shown = [row.id for row in rows if row.state in {State.PUBLISHED.value, State.RESTRICTED.value}]
-        unseen = [row.id for row in rows if row.state in {State.VERIFIED.value, State.HELD.value}]
-        Signal.objects.filter(id__in=unseen).update(state=State.QUARANTINED.value, removal="quarantined", removed_at=at)
-        if shown:
-            taken = take_positions(programme_id, shown, kind=Kind.QUARANTINED, at=at)
-            record_moves("signal.quarantined", public.programme_by_id(programme_id).slug, taken)
-            wake.changed(programme_id, taken.to)
-            wake.deliver()
-    return len(rows)
+    slug = public.programme_by_id(programme_id).slug
+    chosen = list(touched.filter(programme_id=programme_id).values_list("id", flat=True)[:BATCH])
+    rows = list(touched.filter(id__in=chosen).order_by("id").select_for_update())
+    shown = [row.id for row in rows if row.state in _SHOWN]
+    unseen = [row.id for row in rows if row.state in _UNSEEN]
+    Signal.objects.filter(id__in=unseen).update(state=State.QUARANTINED.value, removal="quarantined", removed_at=at)
+    record_each("signal.quarantined", unseen, slug, at=at)
+    if shown:
+        taken = take_positions(programme_id, shown, kind=Kind.QUARANTINED, at=at)
+        record_moves("signal.quarantined", slug, taken)
+        wake.changed(programme_id, taken.to)
+        wake.deliver()
+    return len(chosen)
 
 
 def _undo_withdrawals(fallen: Distrust, *, at: datetime) -> int:
-    said = Statement.objects.filter(
-        key_id=fallen.key_id, typ="withdrawal+jws", effect="effective", signal_id__isnull=False
-    )
+    """Up to a thousand withdrawals under the key count no more; what no other withdrawal took away comes back."""
+    every = Statement.objects.filter(typ="withdrawal+jws")
+    said = every.filter(key_id=fallen.key_id, effect__in=["effective", "waiting"])
     said = said if fallen.since is None else said.filter(received_at__gte=fallen.since)
-    with transaction.atomic():
-        chosen = list(said.values_list("id", "signal_id")[:BATCH])
-        if not chosen:
-            return 0
-        Statement.objects.filter(id__in=[row[0] for row in chosen]).update(effect="undone")
-        signals = lock_signals([identity for _, identity in chosen if identity is not None])
-        undone = {row[0] for row in chosen}
-        back = [
-            signal
-            for signal in signals.values()
-            if signal.state == State.WITHDRAWN.value and signal.withdrawal_id in undone and signal.expires_at > at
-        ]
-        _reinstate([signal for signal in back if not _is_distrusted(signal)], at=at)
+    chosen = list(said.values_list("id", "signal_id")[:BATCH])
+    if not chosen:
+        return 0
+    Statement.objects.filter(id__in=[row[0] for row in chosen]).update(effect="undone")
+    signals = lock_signals({row[1] for row in chosen if row[1] is not None})
+    others = every.filter(effect="effective", signal_id__in=signals).order_by("-received_at")
+    stands = dict(others.values_list("signal_id", "id"))  # the first that still counts
+    undone = {row[0] for row in chosen}
+    back = []
+    for signal in signals.values():
+        if signal.state != State.WITHDRAWN.value or signal.withdrawal_id not in undone:
+            continue
+        if signal.id in stands:
+            Signal.objects.filter(id=signal.id).update(withdrawal_id=stands[signal.id])
+        elif signal.expires_at > at:
+            back.append(signal)
+    _reinstate(back, at=at)
     return len(chosen)
 
 
 def _reinstate(signals: list[Signal], *, at: datetime) -> None:
-    """Serve removed signals again: those that were out move, those that never were go back to the publisher."""
-    unseen = [signal.id for signal in signals if signal.revision == 0]
-    Signal.objects.filter(id__in=unseen).update(
-        state=State.VERIFIED.value, removal="", removed_at=None, withdrawal_id=None
-    )
+    """Serve removed signals again, unless their own key has fallen: those that were out move, the others wait again."""
     by_programme: dict[int, list[Signal]] = {}
     for signal in signals:
-        if signal.revision > 0:
-            by_programme.setdefault(signal.programme_id, []).append(signal)
-    for programme_id, moving in sorted(by_programme.items()):
-        ids = [signal.id for signal in moving]
-        Signal.objects.filter(id__in=ids).update(withdrawal_id=None)
-        taken = take_positions(programme_id, ids, kind=Kind.RESTORED, at=at)
-        record_moves("signal.restored", public.programme_by_id(programme_id).slug, taken)
-        wake.changed(programme_id, taken.to)
+        by_programme.setdefault(signal.programme_id, []).append(signal)
+    for programme_id, coming in sorted(by_programme.items()):
+        slug = public.programme_by_id(programme_id).slug
+        lock_head(programme_id, at=at)  # a fall takes it too: it came before and is seen here, or sees what we do
+        standing = [signal for signal in coming if not _is_distrusted(signal)]
+        rows = Signal.objects.filter(id__in=[signal.id for signal in standing])
+        rows.update(withdrawal_id=None)
+        unseen = rows.filter(revision=0)
+        record_each("signal.restored", list(unseen.values_list("id", flat=True)), slug, at=at)
+        unseen.update(state=State.VERIFIED.value, removal="", removed_at=None)
+        rows.filter(revision=0).exclude(held_reasons=[]).update(state=State.HELD.value)  # nobody had approved it
+        moving = [signal.id for signal in standing if signal.revision > 0]
+        if moving:
+            taken = take_positions(programme_id, moving, kind=Kind.RESTORED, at=at)
+            record_moves("signal.restored", slug, taken)
+            wake.changed(programme_id, taken.to)
     wake.publish()
     wake.deliver()
 
@@ -139,9 +163,5 @@ def _touched(fallen: Distrust) -> QuerySet[Signal]:
 
 
 def _is_distrusted(signal: Signal) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT 1 FROM signals_distrust WHERE key_id = %s AND (since IS NULL OR since <= %s)",
-            [signal.key_id, signal.received_at],
-        )
-        return cursor.fetchone() is not None and not signal.is_cleared
+    since = Q(since__isnull=True) | Q(since__lte=signal.received_at)
+    return not signal.is_cleared and Distrust.objects.filter(since, key_id=signal.key_id).exists()

@@ -15,7 +15,7 @@ from signals.lifecycle.moves import Kind, lock_signals, take_positions
 from signals.lifecycle.purge import erase
 from signals.models import Signal
 
-_UNSEEN = {State.VERIFIED.value, State.HELD.value}
+_OUT_OF_SIGHT = {State.VERIFIED.value, State.HELD.value, State.QUARANTINED.value}  # takes no position then
 
 
 def withdraw_again(ids: Collection[UUID], *, actor: str, at: datetime) -> int:
@@ -24,12 +24,12 @@ def withdraw_again(ids: Collection[UUID], *, actor: str, at: datetime) -> int:
     for identity in ids:
         with transaction.atomic():
             signal = lock_signals([identity]).get(identity)
-            if signal is None or signal.state not in {*LIVE, *_UNSEEN}:
+            if signal is None or signal.state not in {*LIVE, *_OUT_OF_SIGHT}:
                 continue
             slug = public.programme_by_id(signal.programme_id).slug
-            if signal.state in _UNSEEN:
+            if signal.state in _OUT_OF_SIGHT:
                 rows = Signal.objects.filter(id=identity)
-                rows.update(state=State.WITHDRAWN.value, removal="withdrawn", removed_at=at)
+                rows.update(state=State.WITHDRAWN.value, removal="withdrawn", removed_at=signal.removed_at or at)
             else:
                 take_positions(signal.programme_id, [identity], kind=Kind.WITHDRAWN, at=at)
             subjects = [f"signal:{identity}", f"programme:{slug}"]

@@ -26,13 +26,16 @@ def approve(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
         if signal.expires_at <= at:
             raise CannotMove("The signal has expired while it was held.")
         fallen = Distrust.objects.filter(key_id=signal.key_id).first()
-        if fallen is not None and (fallen.since is None or fallen.since <= signal.received_at):
+        is_distrusted = fallen is not None and (fallen.since is None or fallen.since <= signal.received_at)
+        if is_distrusted and not signal.is_cleared:
             raise CannotMove("The key that signed it has fallen; the partner must say it again under a good key.")
         programme = public.programme_by_id(signal.programme_id)
         issuer = public.partner(signal.issuer_id)
         member = public.membership(signal.issuer_id, programme.slug, at=at)
         if member is None or not member.may_submit:
             raise CannotMove("The partner may not submit to this programme at present.")
+        if signal.violation not in programme.violations or signal.indicator_type not in programme.indicator_types:
+            raise CannotMove("The programme no longer takes this violation or type.")
         signal.state = State.VERIFIED.value
         signal.verified_at = at
         signal.save(update_fields=["state", "verified_at"])

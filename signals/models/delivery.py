@@ -27,7 +27,9 @@ class Endpoint(models.Model):
     lease_until = models.DateTimeField(null=True)
     next_attempt_at = models.DateTimeField()
     failures = models.IntegerField(default=0)  # in a row
-    is_leaving = models.BooleanField(default=False)  # its membership has ended: one last word is due
+    is_leaving = models.BooleanField(
+        default=False
+    )  # the membership of its walk is over: a last word or a new walk is due
     created_at = models.DateTimeField()
     last_success_at = models.DateTimeField(null=True)
 

@@ -104,7 +104,7 @@ class Signal(models.Model):
 
 
 class Route(models.Model):
-    """One partner in the audience of a signal routed to `only` some: found by partner and place, however few they are."""
+    """One partner in the audience of a signal routed to `only` some: found by partner and place, be they ever so few."""
 
     pk = models.CompositePrimaryKey("signal_id", "partner_id")
     signal_id = models.UUIDField()
@@ -146,7 +146,12 @@ class Change(models.Model):
     position = models.BigIntegerField()
     signal_id = models.UUIDField(null=True)  # null: the fall of a key, which takes a place of its own
     revision = models.IntegerField(default=0)
+    statement_id = models.UUIDField(null=True)  # what the signal said at this revision
     kind = models.CharField(max_length=16)
+    key_id = models.BigIntegerField(
+        null=True
+    )  # of a key that fell, and since when; both say what pages hid from here on
+    key_since = models.DateTimeField(null=True)
     audience = models.CharField(max_length=10, default="")
     audience_partners = ArrayField(models.BigIntegerField(), default=list)
     at = models.DateTimeField()
@@ -168,9 +173,7 @@ class Walk(models.Model):
     epoch = models.IntegerField()
     generation = models.IntegerField()
     filter = models.JSONField(default=dict)
-    floor = (
-        models.BigIntegerField()
-    )  # the head at its start; older tombstones are not served. -1: never `listed`
+    floor = models.BigIntegerField()  # the head at its start; older tombstones are not served. -1: never `listed`
     started_at = models.DateTimeField()
 
     class Meta:

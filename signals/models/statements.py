@@ -116,7 +116,14 @@ class Verdict(models.Model):
                 name="a_verdict_names_its_statement_or_its_refusal",
             ),
         ]
-        indexes = [models.Index(fields=["signal_id"], name="verdict_of_signal")]
+        indexes = [
+            models.Index(fields=["signal_id"], name="verdict_of_signal"),
+            models.Index(
+                fields=["statement_id"],
+                name="verdict_waiting",
+                condition=models.Q(statement_id__isnull=False, signal_id__isnull=True),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"verdict {self.submission_id}/{self.line}"
