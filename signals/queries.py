@@ -141,9 +141,9 @@ class Due:
 
 
 def due() -> Due:
-    """Whether there is something to verify, to publish, to deliver. One query."""
+    """Whether there is something to verify, to publish, to deliver."""
     with connection.cursor() as cursor:
-        cursor.execute(_DUE)
+        cursor.execute(_DUE, {"epoch": current_epoch()})
         row = cursor.fetchone()
     assert row is not None
     return Due(*row)
@@ -225,10 +225,13 @@ SELECT
   EXISTS (SELECT 1 FROM signals_submission WHERE state = 'pending' AND next_attempt_at <= clock_timestamp()
              AND (lease_until IS NULL OR lease_until < clock_timestamp())),
   EXISTS (SELECT 1 FROM signals_signal WHERE state = 'verified' AND NOT is_awaiting_routing),
-  EXISTS (SELECT 1 FROM signals_endpoint endpoint LEFT JOIN signals_head head USING (programme_id)
+  EXISTS (SELECT 1 FROM signals_endpoint endpoint
+             LEFT JOIN signals_head head ON head.programme_id = endpoint.programme_id
+             LEFT JOIN signals_walk walk ON walk.id = endpoint.walk_id
            WHERE endpoint.state = 'active' AND endpoint.next_attempt_at <= clock_timestamp()
              AND (endpoint.lease_until IS NULL OR endpoint.lease_until < clock_timestamp())
-             AND (endpoint.walk_id IS NULL OR endpoint.position < coalesce(head.position, 0) OR endpoint.is_leaving))
+             AND (walk.id IS NULL OR endpoint.position < coalesce(head.position, 0) OR walk.epoch <> %(epoch)s
+                  OR endpoint.is_leaving))
 """
 
 _OVERDUE = """

@@ -6,19 +6,19 @@ withdrawn meanwhile. A 2xx settles only the attempt whose lease is still on the 
 
 from __future__ import annotations
 
-import os
+import logging
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F
+from django.db.models.functions import Greatest, Least
 
 from hub.ledger.mirror import current_epoch
 from hub.ledger.record import record
@@ -26,20 +26,25 @@ from hub.vault import keyring
 from partners import public
 from partners.public import MembershipFacts
 from signals.core.backoff import wait_after
+from signals.core.refusals import CursorExpired
 from signals.delivery import payload, signing
-from signals.delivery.loop import process_loop
+from signals.delivery.flights import Courier, Flights
 from signals.delivery.outcome import Failure, Outcome, Request
 from signals.delivery.sender import Sender
 from signals.delivery.urls import Egress
 from signals.lifecycle.disclose import read_page, reader_of
-from signals.lifecycle.walk import Place, is_over, start_walk
-from signals.models import Attempt, Endpoint
+from signals.lifecycle.walk import START, Place, is_over, start_walk
+from signals.models import Attempt, Endpoint, Walk
+
+logger = logging.getLogger(__name__)
 
 CONCURRENCY = 100
 ROUND = timedelta(seconds=20)  # after it a round claims nothing more, so that a worker can be asked to stop
-_POLL_SECONDS = 0.1
+_POLL = timedelta(seconds=0.1)
 _SUSPENDED_WAIT = timedelta(minutes=1)
+_STUCK_WAIT = timedelta(minutes=1)
 _TOO_LARGE = 413
+_OURS = {Failure.HOST_BUSY, Failure.PROXY}  # the receiver was never asked: nothing counts against it
 _jitter = random.Random()  # noqa: S311  spreads retries; nothing secret
 
 
@@ -62,19 +67,21 @@ def deliver_due(*, clock: Callable[[], datetime], for_at_most: timedelta = ROUND
     Endpoints are independent: a slow one holds its own place, and the others go on being claimed beside it.
     """
     until = time.monotonic() + for_at_most.total_seconds()
-    flying: dict[Future[Outcome], Batch] = {}
-    posted = 0
-    while True:
-        claimed = claim_due(limit=CONCURRENCY - len(flying)) if time.monotonic() < until else []
-        for endpoint, token in claimed:
-            batch = render(endpoint, token=token, at=clock())
-            if batch is not None:
-                flying[process_loop.submit(_sender().post(_request(batch, at=clock())))] = batch
-        if not claimed and not flying:
-            return posted
-        for future in wait(flying, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).done:
-            settle(flying.pop(future), future.result(), at=clock())
-            posted += 1
+    batches: dict[int, Batch] = {}  # in the air, by their number
+    started = 0
+    with Flights[int](_courier) as flights:
+        while True:
+            claimed = claim_due(limit=CONCURRENCY - len(batches)) if time.monotonic() < until else []
+            for endpoint, token in claimed:
+                prepared = _prepare(endpoint, token, at=clock())
+                if prepared is not None:
+                    started += 1
+                    batches[started], request = prepared
+                    flights.start(started, request)
+            if not claimed and not batches:
+                return started
+            for number, outcome in flights.landed(within=_POLL):
+                settle(batches.pop(number), outcome, at=clock())
 
 
 def claim_due(*, limit: int) -> list[tuple[Endpoint, UUID]]:
@@ -97,21 +104,28 @@ def render(endpoint: Endpoint, *, token: UUID, at: datetime) -> Batch | None:
     programme = public.programme_by_id(endpoint.programme_id)
     member = public.membership(endpoint.partner_id, programme.slug, at=at)
     if member is None or member.state == "ended":
-        return _farewell(endpoint, token, programme.slug)
+        return _farewell(endpoint, token, programme.slug, at=at)
+    rows = Endpoint.objects.filter(id=endpoint.id, lease_token=token)
+    if endpoint.is_leaving:
+        rows.update(is_leaving=False)  # it is back before the last word was said
     if not member.may_receive:
         _release(endpoint, token, next_attempt_at=at + _SUSPENDED_WAIT)
         return None
-    with transaction.atomic():
-        place = _place(endpoint, member, at=at)
-        page = read_page(
-            place, reader=reader_of(member, at=at), limit=endpoint.batch_size, at=at, up_to=endpoint.in_flight_to
-        )
-        to = page.place.position
-        rows = Endpoint.objects.filter(id=endpoint.id, lease_token=token)
-        if page.is_silent:
-            rows.update(walk=place.walk, position=to, in_flight_to=None, lease_token=None, lease_until=None)
-            return None
-        rows.update(walk=place.walk, position=place.position, in_flight_to=to)
+    reader = reader_of(member, at=at)
+    try:
+        with transaction.atomic():
+            place = _place(endpoint, member, at=at)
+            page = read_page(place, reader=reader, limit=endpoint.batch_size, at=at, up_to=endpoint.in_flight_to)
+            to = page.place.position
+            if page.is_silent:
+                rows.update(walk=place.walk, position=to, in_flight_to=None, lease_token=None, lease_until=None)
+                return None
+            if not rows.update(walk=place.walk, position=place.position, in_flight_to=to):
+                transaction.set_rollback(True)  # paused, changed or overtaken meanwhile: nothing is shown
+                return None
+    except CursorExpired:  # what it needed was forgotten between two looks: it walks anew at once
+        _release(endpoint, token, next_attempt_at=at)
+        return None
     body = payload.batch(
         programme=programme.slug,
         channel=channel_of(endpoint),
@@ -120,7 +134,7 @@ def render(endpoint: Endpoint, *, token: UUID, at: datetime) -> Batch | None:
         listed=page.listed,
         items=page.items,
     )
-    return Batch(endpoint, token, _webhook_id(endpoint, programme.slug, place), body, to, len(page.items))
+    return Batch(endpoint, token, _webhook_id(endpoint, programme.slug, place), body, to, page.count)
 
 
 def settle(batch: Batch, outcome: Outcome, *, at: datetime) -> None:
@@ -130,23 +144,24 @@ def settle(batch: Batch, outcome: Outcome, *, at: datetime) -> None:
     free: dict[str, object] = {"lease_token": None, "lease_until": None, "next_attempt_at": at}
     with transaction.atomic():
         if outcome.delivered and batch.is_farewell:
-            updated = rows.update(**free, state="disabled", state_reason="membership-ended", last_success_at=at)
+            updated = rows.update(**free, last_success_at=at) and _close(endpoint, "membership-ended", at=at)
         elif outcome.delivered:
-            grown = min(endpoint.max_batch_size, endpoint.batch_size * 2)
+            grown = Least(F("max_batch_size"), F("batch_size") * 2)
             updated = rows.update(
                 **free, position=batch.to, in_flight_to=None, failures=0, last_success_at=at, batch_size=grown
             )
         elif outcome.gone:
-            updated = rows.update(**free, state="disabled", state_reason="gone", failures=endpoint.failures + 1)
-            if updated:
-                record("endpoint.disabled", actor="system:deliverer", at=at, subjects=[f"endpoint:{endpoint.id}"])
+            updated = rows.update(**free, failures=F("failures") + 1) and _close(endpoint, "gone", at=at)
+        elif outcome.failure in _OURS:
+            free["next_attempt_at"] = at + wait_after(1, rng=_jitter)
+            updated = rows.update(**free)
         else:
             free["next_attempt_at"] = at + wait_after(
                 endpoint.failures + 1, rng=_jitter, retry_after=outcome.retry_after
             )
             shrinks = outcome.status == _TOO_LARGE or outcome.failure == Failure.TOTAL_TIMEOUT
-            size = max(1, endpoint.batch_size // 2) if shrinks else endpoint.batch_size
-            updated = rows.update(**free, failures=endpoint.failures + 1, batch_size=size)
+            size = Greatest(1, F("batch_size") / 2) if shrinks else F("batch_size")
+            updated = rows.update(**free, failures=F("failures") + 1, batch_size=size)
         _note(batch, outcome, settled=bool(updated), at=at)
 
 
@@ -169,14 +184,38 @@ def _place(endpoint: Endpoint, member: MembershipFacts, *, at: datetime) -> Plac
     return start_walk(member, channel=channel_of(endpoint), filter=endpoint.filter, at=at)
 
 
-def _farewell(endpoint: Endpoint, token: UUID, programme_slug: str) -> Batch | None:
-    """The last word to a partner that has left: erase everything of this channel."""
-    if endpoint.walk is None:
-        Endpoint.objects.filter(id=endpoint.id, lease_token=token).update(
-            state="disabled", state_reason="membership-ended", lease_token=None, lease_until=None
-        )
+def _prepare(endpoint: Endpoint, token: UUID, *, at: datetime) -> tuple[Batch, Request] | None:
+    """Render one endpoint's batch; what goes wrong with it is noted and waits, and the others go on."""
+    try:
+        batch = render(endpoint, token=token, at=at)
+        return None if batch is None else (batch, _request(batch, at=at))
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever is wrong with one endpoint is not the others' affair
+        logger.error("delivery.stuck", extra={"endpoint": str(endpoint.id), "reason": type(error).__name__})
+        _release(endpoint, token, next_attempt_at=at + _STUCK_WAIT)
         return None
-    walk = endpoint.walk
+
+
+def _close(endpoint: Endpoint, reason: str, *, at: datetime) -> int:
+    """Switch it off. Should its partner switch it on again, it walks from the start: its copy has been erased."""
+    change: dict[str, Any] = {"state": "disabled", "state_reason": reason, "lease_token": None, "lease_until": None}
+    if reason == "membership-ended":
+        change |= {"walk": None, "position": START, "in_flight_to": None, "is_leaving": False}
+    facts = {"reason": reason}
+    record("endpoint.disabled", actor="system:deliverer", at=at, subjects=[f"endpoint:{endpoint.id}"], facts=facts)
+    return Endpoint.objects.filter(id=endpoint.id).update(**change)
+
+
+def _farewell(endpoint: Endpoint, token: UUID, programme_slug: str, *, at: datetime) -> Batch | None:
+    """The last word to a partner that has left: erase everything that this channel brought, by whatever walk."""
+    channel = {"partner_id": endpoint.partner_id, "programme_id": endpoint.programme_id}
+    walk = Walk.objects.filter(**channel, channel=channel_of(endpoint)).order_by("-id").first()
+    if walk is None:
+        with transaction.atomic():
+            if Endpoint.objects.filter(id=endpoint.id, lease_token=token).update(lease_token=None):
+                _close(endpoint, "membership-ended", at=at)
+        return None
     body = payload.farewell(programme=programme_slug, channel=channel_of(endpoint), epoch=walk.epoch, walk=walk.pk)
     place = Place(walk, endpoint.position)
     webhook_id = _webhook_id(endpoint, f"{programme_slug} farewell", place)
@@ -235,18 +274,7 @@ def egress() -> Egress:
     return make(settings.EGRESS_ALLOWED_CIDRS)
 
 
-def _sender() -> Sender:
-    return _sender_of(os.getpid())
-
-
-@cache
-def _sender_of(_process: int) -> Sender:
-    """One open sender per process; a forked child opens its own."""
-    return process_loop.run(_open(), timeout=10)
-
-
-async def _open() -> Sender:
-    return await Sender(egress()).__aenter__()
+_courier = Courier(lambda: Sender(egress()))
 
 
 _CLAIM = """

@@ -17,25 +17,11 @@ from hub.ledger.record import record
 from hub.vault import keyring
 from partners import public
 from partners.public import MembershipFacts
+from signals.core.refusals import CursorExpired
 from signals.lifecycle.examine import context
 from signals.lifecycle.moves import root_of_pairs
-from signals.lifecycle.walk import Place
+from signals.lifecycle.walk import FORGOTTEN, Place
 from signals.models import Disclosure
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What one page holds: its items as JSON bytes, where it ends, and whether it completes the walk's listing."""
-
-    place: Place  # where the reader stands after this page
-    items: list[bytes]
-    more: bool
-    listed: bool
-
-    @property
-    def is_silent(self) -> bool:
-        """Nothing to say: the reader has seen everything there is for it."""
-        return not self.items and not self.listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +41,23 @@ def reader_of(member: MembershipFacts, *, at: datetime) -> Reader:
 
 
 def read_page(place: Place, *, reader: Reader, limit: int, at: datetime, up_to: int | None = None) -> Page:
-    """The next page after a place: at most `limit` items, none beyond position `up_to`; recorded unless silent."""
+    """The next page after a place: at most `limit` items, none beyond position `up_to`; recorded unless silent.
+
+    Refuses CursorExpired when tombstones after the place have been forgotten, which only the page's own snapshot knows.
+    """
     walk = place.walk
     with transaction.atomic():
-        head, rows = _rows(place, reader=reader, limit=limit, up_to=up_to)
+        head, purged_to, rows = _rows(place, reader=reader, limit=limit, up_to=up_to)
+        if max(place.position, walk.floor) < purged_to:
+            raise CursorExpired(FORGOTTEN)
         end = head if up_to is None else min(head, up_to)
         more = len(rows) > limit
         rows = rows[:limit]
         to = rows[-1].position if more else max(end, place.position)
         listed = place.position < walk.floor <= to
-        page = Page(Place(walk, to), [], more, listed)
         if rows or listed:
             _record(place, to=to, head=head, rows=rows, reader=reader, at=at)
-    page.items.extend(_render(row, reader.slugs) for row in rows)
-    return page
+    return Page(Place(walk, to), rows, more, listed, reader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +75,33 @@ class _Row:
     sealed: bytes | None
 
 
-def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tuple[int, list[_Row]]:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one page holds, where it ends, and whether it completes the walk's listing."""
+
+    place: Place  # where the reader stands after this page
+    rows: list[_Row]
+    more: bool
+    listed: bool
+    reader: Reader
+
+    @property
+    def items(self) -> list[bytes]:
+        """Its items as JSON. Rendered when asked for, since opening what is sealed has no place in a transaction."""
+        return [_render(row, self.reader.slugs) for row in self.rows]
+
+    @property
+    def count(self) -> int:
+        """How many items it holds."""
+        return len(self.rows)
+
+    @property
+    def is_silent(self) -> bool:
+        """Nothing to say: the reader has seen everything there is for it."""
+        return not self.rows and not self.listed
+
+
+def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tuple[int, int, list[_Row]]:
     walk = place.walk
     wanted = walk.filter
     clauses = [clause for name, clause in _FILTERS.items() if wanted.get(name)]
@@ -107,8 +122,8 @@ def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tup
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         found = cursor.fetchall()
-    head = found[0][0] if found and found[0][0] is not None else 0
-    return head, [_Row(*row[1:]) for row in found if row[1] is not None]
+    head, purged_to = found[0][:2]
+    return head or 0, purged_to or 0, [_Row(*row[2:]) for row in found if row[2] is not None]
 
 
 def _record(place: Place, *, to: int, head: int, rows: list[_Row], reader: Reader, at: datetime) -> None:
@@ -157,7 +172,7 @@ _FILTERS = {
 # A signal under a fallen key is a tombstone from the moment of the fall, moved or not; tombstones at or below the floor
 # are not served. `only` signals are found by the reader's routes, so their number and not the feed's length counts.
 _PAGE = """
-WITH head AS (SELECT position FROM signals_head WHERE programme_id = %(programme)s),
+WITH head AS (SELECT position, purged_to FROM signals_head WHERE programme_id = %(programme)s),
 shown AS (
     (SELECT signal.*, fallen.key_id IS NOT NULL AS has_fallen
        FROM signals_signal AS signal
@@ -178,11 +193,12 @@ shown AS (
       ORDER BY route.position LIMIT %(limit)s)
     ORDER BY position LIMIT %(limit)s
 )
-SELECT head.position, shown.position, shown.id, shown.revision, shown.state,
+SELECT head.position, head.purged_to, shown.position, shown.id, shown.revision, shown.state,
        CASE WHEN shown.removal = '' AND shown.has_fallen THEN 'quarantined' ELSE shown.removal END,
        shown.issuer_id, shown.changed_at, shown.received_at, shown.permitted, shown.statement_id,
        CASE WHEN shown.removal = '' AND NOT shown.has_fallen THEN statement.sealed END
-  FROM (SELECT (SELECT position FROM head) AS position) AS head
+  FROM (SELECT 1) AS always
+  LEFT JOIN head ON true
   LEFT JOIN shown ON true
   LEFT JOIN signals_statement AS statement ON statement.id = shown.statement_id
  ORDER BY shown.position

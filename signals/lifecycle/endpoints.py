@@ -89,8 +89,10 @@ def filter_endpoint(
         endpoint = _lock(endpoint_id, partner_id)
         endpoint.filter = {name: list(values) for name, values in filter.items() if values}
         endpoint.walk, endpoint.position, endpoint.in_flight_to = None, -1, None
-        endpoint.lease_token, endpoint.next_attempt_at = None, at
-        endpoint.save(update_fields=["filter", "walk", "position", "in_flight_to", "lease_token", "next_attempt_at"])
+        endpoint.lease_token = endpoint.lease_until = None  # what is in the air settles nothing any more
+        endpoint.next_attempt_at = at
+        fields = ["filter", "walk", "position", "in_flight_to", "lease_token", "lease_until", "next_attempt_at"]
+        endpoint.save(update_fields=fields)
         _record_by("endpoint.changed", endpoint, actor=actor, at=at)
         wake.deliver()
     return endpoint
@@ -99,6 +101,11 @@ def filter_endpoint(
 def pause_endpoint(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: datetime) -> Endpoint:
     """Stop POSTs for a while; nothing is lost, for the place in the feed stays."""
     return _set_state(endpoint_id, partner_id, "paused", "endpoint.disabled", actor=actor, at=at)
+
+
+def disable_endpoint(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: datetime) -> Endpoint:
+    """Stop POSTs on the hub's side; nothing is lost, for the place in the feed stays."""
+    return _set_state(endpoint_id, partner_id, "disabled", "endpoint.disabled", actor=actor, at=at)
 
 
 def resume_endpoint(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: datetime) -> Endpoint:
@@ -117,10 +124,12 @@ def _set_state(
     with transaction.atomic():
         endpoint = _lock(endpoint_id, partner_id)
         endpoint.state, endpoint.state_reason = state, "" if state == "active" else actor
-        endpoint.lease_token, endpoint.failures, endpoint.next_attempt_at = None, 0, at
+        endpoint.lease_token = endpoint.lease_until = None
+        endpoint.failures, endpoint.next_attempt_at = 0, at
         if state == "deleted":
             endpoint.sealed_secret, endpoint.url = b"", ""
-        fields = ["state", "state_reason", "lease_token", "failures", "next_attempt_at", "sealed_secret", "url"]
+        fields = ["state", "state_reason", "lease_token", "lease_until", "failures", "next_attempt_at"]
+        fields += ["sealed_secret", "url"]
         endpoint.save(update_fields=fields)
         _record_by(action, endpoint, actor=actor, at=at)
         wake.deliver()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max, Q
+from django.db.models import Max
 
 from hub.ledger.record import Event, erase_salts, record, record_many
 from hub.vault import keyring
@@ -56,9 +56,12 @@ def erase(rows: Sequence[tuple[UUID, int]], *, actor: str, at: datetime) -> None
 
 
 def forget_tombstones(*, at: datetime) -> int:
-    """Take tombstones older than their 90 days out of the feed; walks that still needed them must begin anew."""
+    """Take purged tombstones older than their 90 days out of the feed; walks that still needed them begin anew.
+
+    What is not purged yet, under a legal hold for instance, may still be served again and keeps its place.
+    """
     before = at - timedelta(days=settings.TOMBSTONE_DAYS)
-    old = Signal.objects.filter(removed_at__lte=before, position__isnull=False)
+    old = Signal.objects.filter(removed_at__lte=before, position__isnull=False, state=State.PURGED.value)
     programme_id = old.values_list("programme_id", flat=True).first()
     if programme_id is None:
         return 0
@@ -76,6 +79,9 @@ def forget_tombstones(*, at: datetime) -> int:
         rows.update(position=None)
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM signals_route WHERE signal_id = ANY(%s)", [locked])
+        slug = public.programme_by_id(programme_id).slug
+        facts = {"count": len(locked), "purged_to": last}
+        record("feed.forgotten", actor="system:purge", at=at, subjects=[f"programme:{slug}"], facts=facts)
     return len(locked)
 
 
@@ -117,8 +123,7 @@ def _is_month(period: str) -> bool:
 
 def _is_needed(programme_id: int, period: str) -> bool:
     end = _end_of(period)
+    # Statements that still wait for their signal do not count: their effect needs none of what is sealed, and one that
+    # waits in vain would keep every later month readable for ever.
     unpurged = Signal.objects.filter(programme_id=programme_id, expires_at__lt=end).exclude(state=State.PURGED.value)
-    waiting = Statement.objects.filter(programme_id=programme_id, sealed__isnull=False).filter(
-        Q(signal_id__isnull=True) | Q(effect="waiting"), received_at__lt=end
-    )
-    return unpurged.exists() or waiting.exists()
+    return unpurged.exists()
