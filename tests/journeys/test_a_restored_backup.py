@@ -35,7 +35,7 @@ def _back_up(name: str) -> None:
     for alias in ("default", "owner", "ledger"):
         connections[alias].close()
     with postgres.bootstrap_connection() as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}" OWNER heliograph_owner STRATEGY FILE_COPY')
 
 
 def _put_back(name: str) -> None:
