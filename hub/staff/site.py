@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
+from hub.staff.gate import GatedAdmin
 from hub.staff.roles import roles_of
 from hub.staff.sign_in import MUST_CHANGE, ChangePassword, SignIn, sign_out
 
@@ -48,6 +49,12 @@ class HubAdminSite(AdminSite):
             return guarded(request, *args, **kwargs)
 
         return cast("_View", update_wrapper(inner, view))
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The front page: what waits, in numbers, then every list by room."""
+        open_here = [page for page in self._registry.values() if page.has_module_permission(request)]
+        figures = [figure for page in open_here if isinstance(page, GatedAdmin) for figure in page.figures(request)]
+        return super().index(request, {"figures": figures, **(extra_context or {})})
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar, Generic, TypedDict, TypeVar
 
 from django.contrib import messages
@@ -70,6 +71,7 @@ class ListVerb:
     sentence: str
     act: Callable[[dict[str, Any], Who], Answer]
     form: type[Form]
+    initial: Callable[[QueryDict], dict[str, Any]] = lambda asked: {}  # noqa: ARG005  from the link that led here
 
 
 class VerbAdmin(GatedAdmin[_M]):
@@ -110,21 +112,28 @@ class VerbAdmin(GatedAdmin[_M]):
         ]
         return super().changelist_view(request, {**(extra_context or {}), "buttons": buttons})
 
+    def after(self, verb: RowVerb[Any], row: _M) -> str:
+        """Where somebody goes on after a verb: the row's page, unless a queue calls."""
+        del verb
+        return self._address("change", str(row.pk))
+
     def _do_to_row(self, request: HttpRequest, pk: str, name: str) -> HttpResponse:
         verb = next((verb for verb in self.row_verbs if verb.name == name), None)
         row = self.get_object(request, unquote(pk)) if self.has_view_permission(request) else None
         if verb is None or row is None:
             raise Http404
-        form = verb.form(_sent(request), initial=verb.initial(row))
-        back = self._address("change", pk)
-        return self._page(request, verb, form, lambda given, who: verb.act(row, given, who), back=back, row=row)
+        form = verb.form(_sent(request), request.FILES or None, initial=verb.initial(row))
+        back, onwards = self._address("change", pk), self.after(verb, row)
+        act = partial(verb.act, row)
+        return self._page(request, verb, form, act, back=back, onwards=onwards, row=row)
 
     def _do_to_list(self, request: HttpRequest, name: str) -> HttpResponse:
         verb = next((verb for verb in self.list_verbs if verb.name == name), None)
         if verb is None or not self.has_view_permission(request):
             raise Http404
-        form = verb.form(_sent(request))
-        return self._page(request, verb, form, verb.act, back=self._address("changelist"), row=None)
+        form = verb.form(_sent(request), request.FILES or None, initial=verb.initial(request.GET))
+        back = self._address("changelist")
+        return self._page(request, verb, form, verb.act, back=back, onwards=back, row=None)
 
     def _page(
         self,
@@ -134,6 +143,7 @@ class VerbAdmin(GatedAdmin[_M]):
         act: Callable[[dict[str, Any], Who], Answer],
         *,
         back: str,
+        onwards: str,
         row: Model | None,
     ) -> HttpResponse:
         user = require(request.user, verb.to)
@@ -158,7 +168,7 @@ class VerbAdmin(GatedAdmin[_M]):
                     add_never_cache_headers(page)
                     return page
                 messages.success(request, answer)
-                return HttpResponseRedirect(back)
+                return HttpResponseRedirect(onwards)
         return TemplateResponse(request, "staff/verb.html", context)
 
     def _named(self, page: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 
 from hub.vault.data_keys import DataKeys, Sealer
-from hub.vault.envelope import CannotOpen, KeyDestroyed, KeyUnavailable
+from hub.vault.envelope import CannotOpen, KeyDestroyed, KeyUnavailable, parse
 from hub.vault.folder import KeyFolder
 from hub.vault.index_keys import BlindIndex, IndexKeys, IndexRotation
 from hub.vault.key_store import KeyStore
@@ -81,6 +81,11 @@ def destroy_period(scope: str, period: str) -> bool:
     Not undone by a rollback: call it after the transaction that records it.
     """
     return keyring().data.destroy(scope, period)
+
+
+def period_of(sealed: bytes) -> str:
+    """The period whose key sealed these bytes ("2026-11", "hold-7f3a"); raises CannotOpen for bytes not sealed here."""
+    return parse(sealed).key_id.decode("ascii", "replace").rpartition("/")[2]
 
 
 def list_periods(scope: str) -> list[str]:

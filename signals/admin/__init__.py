@@ -1,1 +1,13 @@
-"""The analysts' and operators' door: read-only lists with buttons that call verbs."""
+"""Signals in the admin: lists, the held queue, pages whose buttons call verbs. Values are masked until revealed.
+
+signals       the list, the page of one signal, its verbs
+held          the queue of signals that wait for a person
+values        reveal one value, search for one: POST only, both recorded
+submissions   what partners handed in, with the verdicts
+endpoints     webhook addresses and the attempts to reach them
+screening     warning lists of harmless values, and keys that fell
+"""
+
+from signals.admin import endpoints, screening, signals, submissions
+
+__all__ = ["endpoints", "screening", "signals", "submissions"]

@@ -1,0 +1,242 @@
+"""What the page of one signal shows: facts, timeline, statements, verdicts, who was handed it; queries do not grow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.urls import reverse
+
+from hub.ledger.actions import ACTIONS
+from hub.ledger.models import Reading as LedgerReading
+from partners import public
+from partners.public import SigningKeyFacts
+from signals import screening
+from signals.admin import masks
+from signals.admin.held import MEANINGS
+from signals.admin.lists import lasting, short
+from signals.core.states import State
+from signals.models import Change, Distrust, Signal, Statement, Verdict
+
+_MOMENTS = 100  # lines of the timeline
+_SAME = 10  # signals of the same value that are named
+_LINES = 50  # statements, verdicts, changes: a signal said more often shows its newest
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the timeline."""
+
+    at: datetime
+    what: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """How often one partner was handed the signal through one channel."""
+
+    partner: str
+    channel: str
+    times: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything the template draws; nothing here is the value."""
+
+    masked: str
+    facts: list[tuple[str, object]]
+    said: list[tuple[str, object]]
+    times: list[tuple[str, datetime | None]]
+    reasons: list[tuple[str, str]]
+    key: SigningKeyFacts | None
+    key_fell: bool
+    timeline: list[Moment]
+    statements: list[dict[str, Any]]
+    verdicts: list[dict[str, Any]]
+    handed: list[Handed]
+    same_value: list[dict[str, Any]]
+    expires_in: str
+
+
+def page(signal: Signal, *, at: datetime) -> Page:
+    """The page of this signal at that moment."""
+    said = masks.said(signal)
+    programmes, partners = public.programme_slugs(), public.partner_slugs()
+    statements = list(Statement.objects.filter(signal_id=signal.id).defer("sealed").order_by("-received_at")[:_LINES])
+    keys = public.signing_keys_by_id({signal.key_id, *(statement.key_id for statement in statements)})
+    return Page(
+        masked=said.masked,
+        facts=[
+            ("Programme", programmes[signal.programme_id]),
+            ("Issuer", partners[signal.issuer_id]),
+            ("Violation", signal.violation),
+            ("TLP", signal.tlp),
+            ("Audience", _audience(signal, partners)),
+            ("Permitted", ", ".join(signal.permitted) or "nothing"),
+            ("Revision", signal.revision or "never published"),
+            ("Legal hold", "yes: it is not purged" if signal.has_legal_hold else "no"),
+        ],
+        said=_words(said.words),
+        times=[
+            ("Received", signal.received_at),
+            ("Verified", signal.verified_at),
+            ("Published", signal.published_at),
+            ("Changed", signal.changed_at),
+            ("Removed", signal.removed_at),
+            ("Expires", signal.expires_at),
+        ],
+        reasons=_reasons(signal, said),
+        key=keys.get(signal.key_id),
+        key_fell=Distrust.objects.filter(key_id=signal.key_id).exists(),
+        timeline=_timeline(signal),
+        statements=[_statement(statement, keys, signal) for statement in statements],
+        verdicts=[
+            _verdict(row) for row in Verdict.objects.filter(signal_id=signal.id).order_by("-submission_id")[:_LINES]
+        ],
+        handed=handed_out(signal.id, signal.programme_id, partners),
+        same_value=_same_value(signal, programmes, partners),
+        expires_in=lasting(signal.expires_at - at) if signal.expires_at > at else "",
+    )
+
+
+def _audience(signal: Signal, partners: Mapping[int, str]) -> str:
+    if signal.is_awaiting_routing:
+        return "waits for its routing"
+    if signal.audience == "programme":
+        return "the whole programme"
+    named = ", ".join(partners.get(identity, "?") for identity in signal.audience_partners)
+    return f"{'only' if signal.audience == 'only' else 'all except'} {named}"
+
+
+def _words(words: masks.Words | None) -> list[tuple[str, object]]:
+    if words is None:
+        return []
+    return [
+        ("Role", words.role),
+        ("Evidence", f"{words.evidence}, {words.review} review"),
+        ("Origin", words.origin),
+        ("Severity", words.severity),
+        ("Confidence", f"{words.confidence} of 100"),
+        ("Observed", _observed(words)),
+        ("Incident", words.incident or "—"),
+    ]
+
+
+def _observed(words: masks.Words) -> str:
+    if words.observed is None:
+        return "—"
+    moments = [moment for moment in (words.observed.first, words.observed.last) if moment is not None]
+    days = [f"{day.day} {day:%b %Y}" for day in (datetime.fromtimestamp(moment, tz=UTC) for moment in moments)]
+    return " to ".join(dict.fromkeys(days)) or "—"
+
+
+def _reasons(signal: Signal, said: masks.Said) -> list[tuple[str, str]]:
+    """Why it was held; and which warning list names the value now, whether it was held for that or not."""
+    reasons = [(reason, MEANINGS.get(reason, "")) for reason in signal.held_reasons]
+    listed = screening.harmless({0: said.reading}) if said.reading is not None else {}
+    remarks = [("weak", remark) for remark in said.reading.remarks] if said.reading is not None else []
+    return [*reasons, *(("warning list", name) for name in listed.values()), *remarks]
+
+
+def _timeline(signal: Signal) -> list[Moment]:
+    """The moves, and what the ledger says of this signal by name; newest first."""
+    moves = Change.objects.filter(signal_id=signal.id).order_by("-revision")[:_LINES]
+    lines = [Moment(move.at, f"{move.kind}, revision {move.revision}", "") for move in moves]
+    leaves = LedgerReading.objects.filter(subjects__contains=[f"signal:{signal.id}"]).order_by("-at")
+    lines += [Moment(row.at, _meaning(row.action), row.actor) for row in leaves.defer("entry", "leaf_hash")[:_MOMENTS]]
+    return sorted(lines, key=lambda line: line.at, reverse=True)[:_MOMENTS]
+
+
+def _meaning(action: str) -> str:
+    known = ACTIONS.get(action)
+    return known.meaning if known is not None else action
+
+
+def _statement(row: Statement, keys: Mapping[int, SigningKeyFacts], signal: Signal) -> dict[str, Any]:
+    key = keys.get(row.key_id)
+    return {
+        "type": row.typ.removesuffix("+jws"),
+        "jti": row.jti,
+        "received_at": row.received_at,
+        "kid": key.kid if key else "",
+        "effect": row.effect,
+        "stands": row.id == signal.statement_id,
+        "digest": bytes(row.digest).hex()[:16],
+    }
+
+
+def _verdict(row: Verdict) -> dict[str, Any]:
+    return {
+        "submission": short(row.submission_id),
+        "address": reverse("admin:signals_submission_change", args=[row.submission_id]),
+        "line": row.line,
+        "type": row.typ.removesuffix("+jws"),
+        "verdict": row.verdict,
+    }
+
+
+def _same_value(signal: Signal, programmes: Mapping[int, str], partners: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Other signals under the same blind index: the same value in the same programme, under the same index key."""
+    if signal.value_index is None:
+        return []
+    rows = Signal.objects.filter(value_index=signal.value_index).exclude(id=signal.id).order_by("-arrival")[:_SAME]
+    return [
+        {
+            "short": short(row.id),
+            "address": reverse("admin:signals_signal_change", args=[row.id]),
+            "programme": programmes[row.programme_id],
+            "issuer": partners[row.issuer_id],
+            "state": State(row.state).value,
+            "received_at": row.received_at,
+        }
+        for row in rows
+    ]
+
+
+def handed_out(signal_id: UUID, programme_id: int, partners: Mapping[int, str]) -> list[Handed]:
+    """The disclosures that held this signal with its value, by partner and channel (BLUEPRINT §3 rule 11).
+
+    A disclosure held it if one of its changes lay in the disclosed range, was its latest up to the disclosure's head,
+    was no removal, and admitted the reader. Retries of a batch count each.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_HANDED, {"signal": signal_id, "programme": programme_id, "removals": list(_REMOVALS)})
+        return [Handed(partners.get(row[0], "?"), _channel(row[1]), row[2], row[3]) for row in cursor.fetchall()]
+
+
+def _channel(channel: str) -> str:
+    kind, _, identity = channel.partition(":")
+    return f"{kind} {short(identity)}" if identity else kind
+
+
+_REMOVALS: Collection[str] = ("withdrawn", "expired", "quarantined")
+_HANDED = """
+SELECT walk.partner_id, walk.channel, count(*), max(disclosure.at)
+  FROM signals_change change
+  JOIN signals_signal signal ON signal.id = change.signal_id
+  JOIN signals_walk walk ON walk.programme_id = change.programme_id
+  JOIN signals_disclosure disclosure ON disclosure.walk_id = walk.id
+   AND disclosure.from_position < change.position AND change.position <= disclosure.to_position
+ WHERE change.signal_id = %(signal)s AND change.programme_id = %(programme)s AND change.kind <> ALL (%(removals)s)
+   AND NOT EXISTS (SELECT 1 FROM signals_change later WHERE later.signal_id = change.signal_id
+                      AND later.position > change.position AND later.position <= disclosure.head)
+   AND (change.audience = 'programme'
+        OR change.audience = 'only' AND walk.partner_id = ANY (change.audience_partners)
+        OR change.audience = 'except' AND walk.partner_id <> ALL (change.audience_partners)
+        OR walk.partner_id = signal.issuer_id)
+   AND (walk.partner_id <> signal.issuer_id OR coalesce((walk.filter ->> 'own')::boolean, false))
+   AND (coalesce(jsonb_array_length(walk.filter -> 'types'), 0) = 0 OR walk.filter -> 'types' ? signal.indicator_type)
+   AND (coalesce(jsonb_array_length(walk.filter -> 'violations'), 0) = 0
+        OR walk.filter -> 'violations' ? signal.violation)
+   AND (coalesce(jsonb_array_length(walk.filter -> 'issuers'), 0) = 0
+        OR walk.filter -> 'issuers' @> to_jsonb(signal.issuer_id))
+ GROUP BY walk.partner_id, walk.channel
+ ORDER BY max(disclosure.at) DESC
+"""

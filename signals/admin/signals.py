@@ -1,0 +1,205 @@
+"""Signals in the admin: the list, the page of one signal, and what may be done to it. The queue is in `held`."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from hub.staff.gate import Figure
+from hub.staff.roles import Capability, has
+from hub.staff.site import site
+from hub.staff.verbs import RowVerb, Who
+from partners import public
+from signals.admin import held, masks, page_of_signal, values
+from signals.admin.lists import ByIssuer, ByProgramme, ByState, ByType, ListOnly, badge, beside, short, since
+from signals.core.states import State
+from signals.lifecycle import legal_hold, quarantine, review
+from signals.models import Signal
+
+
+class Reason(forms.Form):
+    """Why; kept as a commitment only."""
+
+    reason = forms.CharField(max_length=500, help_text="A file number, say. The ledger keeps a commitment to it only.")
+
+
+def _approve(signal: Signal, _given: dict[str, Any], who: Who) -> str:
+    review.approve(signal.id, **who)
+    return f"Signal {short(signal.id)} is approved and goes on to be published."
+
+
+def _refuse(signal: Signal, _given: dict[str, Any], who: Who) -> str:
+    review.refuse(signal.id, **who)
+    return f"Signal {short(signal.id)} is refused for good."
+
+
+def _clear(signal: Signal, _given: dict[str, Any], who: Who) -> str:
+    quarantine.clear(signal.id, **who)
+    return "The signal is served again."
+
+
+def _place(signal: Signal, given: dict[str, Any], who: Who) -> str:
+    legal_hold.place(signal.id, reason=given["reason"], **who)
+    return "The signal is under legal hold: it is not purged."
+
+
+def _lift(signal: Signal, given: dict[str, Any], who: Who) -> str:
+    legal_hold.lift(signal.id, reason=given["reason"], **who)
+    return "The legal hold is lifted."
+
+
+def is_held(signal: Signal) -> bool:
+    """Whether a person must decide about it."""
+    return signal.state == State.HELD.value
+
+
+@admin.register(Signal, site=site)
+class SignalAdmin(ListOnly[Signal]):
+    """What partners said, as it stands now."""
+
+    to_view = Capability.SIGNALS_VIEW
+    list_display = (
+        *("identity", "programme", "issuer", "indicator_type", "value", "state_shown", "revision"),
+        *("received_at", "expires_at"),
+    )
+    list_filter = (ByState, ByProgramme, ByType, ByIssuer)
+    ordering = ("-arrival",)
+    fields = ()
+    change_form_template = "signals/signal.html"
+    change_list_template = "signals/signals.html"
+    row_verbs = (
+        RowVerb(
+            "approve",
+            "Approve",
+            Capability.SIGNALS_TRIAGE,
+            "Its checks run again, and it is published to everyone it is for.",
+            _approve,
+            is_offered=is_held,
+        ),
+        RowVerb(
+            "refuse",
+            "Refuse",
+            Capability.SIGNALS_TRIAGE,
+            "For good: its author reads `refused-by-review` and may say it anew.",
+            _refuse,
+            is_offered=is_held,
+        ),
+        RowVerb(
+            "clear",
+            "Clear",
+            Capability.SIGNALS_QUARANTINE,
+            "You looked at it and let it stand although its key fell: it is served again.",
+            _clear,
+            is_offered=lambda signal: signal.state == State.QUARANTINED.value,
+        ),
+        RowVerb(
+            "place-legal-hold",
+            "Place a legal hold",
+            Capability.SIGNALS_LEGAL_HOLD,
+            "Its content is kept beyond its time, under a key of its own, until the hold is lifted.",
+            _place,
+            Reason,
+            is_offered=lambda signal: not signal.has_legal_hold and signal.state != State.PURGED.value,
+        ),
+        RowVerb(
+            "lift-legal-hold",
+            "Lift the legal hold",
+            Capability.SIGNALS_LEGAL_HOLD,
+            "From now on it is purged when its time comes; if that is past, within minutes.",
+            _lift,
+            Reason,
+            is_offered=lambda signal: signal.has_legal_hold,
+        ),
+    )
+
+    def figures(self, request: HttpRequest) -> list[Figure]:
+        """What waits for a person."""
+        del request
+        waiting = Signal.objects.filter(state=State.HELD.value).order_by("arrival")
+        count, oldest = waiting.count(), waiting.values_list("received_at", flat=True).first()
+        quarantined = Signal.objects.filter(state=State.QUARANTINED.value, removed_at__isnull=False).count()
+        every = reverse("admin:signals_signal_changelist")
+        age = f", the oldest for {since(oldest, at=timezone.now())}" if oldest is not None else ""
+        return [
+            Figure(f"held for a person{age}", str(count), reverse("admin:signals_signal_held"), is_alarm=count > 0),
+            Figure("quarantined", str(quarantined), f"{every}?state=quarantined", is_alarm=quarantined > 0),
+        ]
+
+    def get_urls(self) -> list[URLPattern]:
+        """The queue, the search, and revealing one value, ahead of what takes anything."""
+        view = self.admin_site.admin_view
+        return [
+            path("held/", view(self._held), name="signals_signal_held"),
+            path("search/", view(self._search), name="signals_signal_search"),
+            path("<uuid:signal_id>/reveal/", view(self._reveal), name="signals_signal_reveal"),
+            *super().get_urls(),
+        ]
+
+    def after(self, verb: RowVerb[Any], row: Signal) -> str:
+        """Who decides about the held goes on in the queue."""
+        return reverse("admin:signals_signal_held") if verb.name in {"approve", "refuse"} else super().after(verb, row)
+
+    def beside(self, rows: list[Signal]) -> dict[Any, tuple[str, str, str]]:
+        """Programme, issuer and masked value."""
+        programmes, partners = public.programme_slugs(), public.partner_slugs()
+        shown = masks.masked(rows)
+        return {row.id: (programmes[row.programme_id], partners[row.issuer_id], shown[row.id]) for row in rows}
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The page of one signal."""
+        row = self.get_object(request, object_id) if self.has_view_permission(request) else None
+        page = page_of_signal.page(row, at=timezone.now()) if row is not None else None
+        may_reveal = has(request.user, Capability.SIGNALS_REVEAL)
+        context = {"page": page, "may_reveal": may_reveal, "title": "Signal", **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, with the way to the queue and to the search."""
+        may_search = has(request.user, Capability.SIGNALS_SEARCH)
+        return super().changelist_view(request, {"title": "Signals", "may_search": may_search, **(extra_context or {})})
+
+    def _held(self, request: HttpRequest) -> HttpResponse:
+        return held.HeldQueue(self.model, self.admin_site).changelist_view(request)
+
+    def _search(self, request: HttpRequest) -> HttpResponse:
+        return values.search(request, self)
+
+    def _reveal(self, request: HttpRequest, signal_id: UUID) -> HttpResponse:
+        row = self.get_object(request, str(signal_id)) if self.has_view_permission(request) else None
+        if row is None:
+            raise Http404
+        return values.reveal(request, self, row)
+
+    @admin.display(description="Signal")
+    def identity(self, signal: Signal) -> str:
+        """Its short id."""
+        return short(signal.id)
+
+    @admin.display(description="Programme")
+    def programme(self, signal: Signal) -> str:
+        """By slug."""
+        return str(beside(signal)[0])
+
+    @admin.display(description="Issuer")
+    def issuer(self, signal: Signal) -> str:
+        """By slug."""
+        return str(beside(signal)[1])
+
+    @admin.display(description="Value, masked")
+    def value(self, signal: Signal) -> str:
+        """Masked."""
+        return str(beside(signal)[2])
+
+    @admin.display(description="State")
+    def state_shown(self, signal: Signal) -> SafeString:
+        """In its colour."""
+        return badge(signal.state)

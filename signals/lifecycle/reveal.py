@@ -1,0 +1,63 @@
+"""Show a member of staff an indicator's value in full: written down first, in the transaction that opens the seal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+
+from hub.ledger.record import record
+from hub.vault import keyring
+from signals.core.refusals import CannotMove
+from signals.lifecycle.examine import context
+from signals.models import Signal, Statement
+
+
+class _Indicator(msgspec.Struct, frozen=True):
+    type: str
+    value: str
+    service: str | None = None
+    changes: tuple[str, ...] = ()
+
+
+class _Note(msgspec.Struct, frozen=True):
+    note: str | None = None
+
+
+class _Said(msgspec.Struct, frozen=True):
+    indicator: _Indicator
+    signal: _Note
+
+
+_decoder = msgspec.json.Decoder(_Said)
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """What was sealed: the normalised value and the author's note. For one page's eyes; never logged, never stored."""
+
+    type: str
+    value: str
+    service: str | None
+    changes: tuple[str, ...]
+    note: str | None
+
+
+def reveal(signal_id: UUID, *, actor: str, at: datetime) -> Revealed:
+    """Open a signal's value and note, and record who saw them. Refuses CannotMove where nothing is left to open."""
+    with transaction.atomic():
+        signal = Signal.objects.filter(id=signal_id).first()
+        statement = Statement.objects.filter(id=signal.statement_id).first() if signal is not None else None
+        if statement is None or statement.sealed is None:
+            raise CannotMove("The value has been erased; nobody can read it any more.")
+        record("value.revealed", actor=actor, at=at, subjects=[f"signal:{signal_id}"])
+        try:
+            opened = keyring.open_sealed(bytes(statement.sealed), context=context(statement.id))
+        except keyring.KeyDestroyed:
+            raise CannotMove("The key of the value's month has been destroyed; nobody can read it any more.") from None
+    said = _decoder.decode(b"{" + opened + b"}")
+    found = said.indicator
+    return Revealed(found.type, found.value, found.service, found.changes, said.signal.note)
