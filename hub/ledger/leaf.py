@@ -1,4 +1,4 @@
-"""The leaf format, version 1: exact bytes that stand for ever. Pure; docs/decisions/0002 says why it is so."""
+"""The leaf format, version 1: exact bytes that stand for ever. Pure; docs/decisions/0031 says why it is so."""
 
 from __future__ import annotations
 

@@ -1,0 +1,105 @@
+"""The ledger in the admin: read-only, through a view of the database that shows leaves and lets nobody touch them."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db import connection
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from hub.ledger import tlog
+from hub.ledger.actions import ACTIONS
+from hub.ledger.models import Reading
+from hub.staff.gate import GatedAdmin
+from hub.staff.roles import Capability
+from hub.staff.site import site
+
+_COUNTED = 10_000  # leaves; beyond, counting would cost more than the page
+
+
+class CappedPaginator(Paginator[Reading]):
+    """Counts the whole ledger from its tree, and a filtered one no further than the first ten thousand."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many leaves the pages reach."""
+        leaves = self.object_list
+        assert isinstance(leaves, QuerySet)
+        if leaves.query.where:
+            return leaves.order_by()[:_COUNTED].count()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT size FROM ledger_tree")
+            return int(cursor.fetchone()[0])
+
+
+class ActionFilter(admin.SimpleListFilter):
+    """By action; the list is the registry, so that no query is needed to make it."""
+
+    title = "action"
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Reading]) -> list[tuple[str, str]]:
+        """Every action there is."""
+        del request, model_admin
+        return [(name, name) for name in ACTIONS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Reading]) -> QuerySet[Reading]:
+        """The leaves of that action."""
+        del request
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
+@admin.register(Reading, site=site)
+class ReadingAdmin(GatedAdmin[Reading]):
+    """Leaves, newest first; found by action and by whole subjects."""
+
+    to_view = Capability.LEDGER_READ
+    list_display = ("index", "at", "action", "actor", "subjects_in_a_row")
+    list_filter = (ActionFilter,)
+    search_fields = ("subjects",)
+    search_help_text = (
+        "A whole subject: signal:<uuid>, partner:<slug>, programme:<slug>, submission:<uuid>, staff:<number>"
+    )
+    ordering = ("-index",)
+    paginator = CappedPaginator
+    list_display_links = ("index",)
+    fields = ("index", "meaning", "members", "leaf_hash_in_hex", "hash_is_right")
+    readonly_fields = fields
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Reading], search_term: str
+    ) -> tuple[QuerySet[Reading], bool]:
+        """The leaves that mention every subject in the search box."""
+        del request
+        wanted = search_term.split()
+        return (queryset.filter(subjects__contains=wanted) if wanted else queryset), False
+
+    @admin.display(description="subjects")
+    def subjects_in_a_row(self, leaf: Reading) -> str:
+        """The first few."""
+        shown = ", ".join(leaf.subjects[:3])
+        return shown if len(leaf.subjects) <= len(leaf.subjects[:3]) else f"{shown} and {len(leaf.subjects) - 3} more"
+
+    @admin.display(description="what it means")
+    def meaning(self, leaf: Reading) -> str:
+        """The registry's sentence."""
+        return ACTIONS[leaf.action].meaning if leaf.action in ACTIONS else "An action of another version of the hub."
+
+    @admin.display(description="the leaf")
+    def members(self, leaf: Reading) -> str:
+        """The leaf's own bytes, laid out."""
+        return json.dumps(json.loads(bytes(leaf.entry)), indent=2, ensure_ascii=False)
+
+    @admin.display(description="leaf hash")
+    def leaf_hash_in_hex(self, leaf: Reading) -> str:
+        """As tiles and proofs have it."""
+        return bytes(leaf.leaf_hash).hex()
+
+    @admin.display(description="hash fits the bytes", boolean=True)
+    def hash_is_right(self, leaf: Reading) -> bool:
+        """Hashed again, here and now."""
+        return tlog.leaf_hash(bytes(leaf.entry)) == bytes(leaf.leaf_hash)
