@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS entry (
     is_live INTEGER NOT NULL, reason TEXT, item TEXT NOT NULL,
     PRIMARY KEY (programme, channel, id)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS entry_in_order ON entry (programme, id);
+CREATE INDEX IF NOT EXISTS entry_by_id ON entry (id);
 CREATE TABLE IF NOT EXISTS webhook (id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
 
