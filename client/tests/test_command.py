@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,6 +41,8 @@ class Member:
 
     def run(self, *words: object) -> tuple[int, str, str]:
         with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("HELIOGRAPH_")]:
+                patch.delenv(name)
             for name, value in self.environment.items():
                 patch.setenv(name, value)
             self.capsys.readouterr()

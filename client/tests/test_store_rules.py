@@ -322,16 +322,24 @@ def test_erasing_a_programme_leaves_nothing_and_lets_no_straggler_back_in() -> N
     store.apply_page(page(LIVE, place=(1, 3)), after=None, at=NOON)
     store.apply_batch(batch, webhook_id="one", at=NOON)
     store.apply_page(Page("ncii", PULL, 1, 4, listed=True, more=False, items=(LIVE,)), after=None, at=NOON)
-    assert store.erase("csea", epoch=1, walk=5, at=NOON) == 2
+    assert store.erase("csea", epoch=1, walk=7, at=NOON) == 2
     assert store.cursor("csea") is None
-    for place in ((1, 3), (1, 5)):
+    for place in ((1, 3), (1, 7)):
         assert store.apply_page(page(LIVE, place=place), after=None, at=NOON).is_overtaken
     assert store.apply_batch(batch, webhook_id="two", at=NOON).is_overtaken
     new_channel = Page("csea", "endpoint:2", 1, 6, listed=True, more=False, items=(LIVE,))
     assert store.apply_batch(new_channel, webhook_id="three", at=NOON).is_overtaken
     assert [entry.programme for entry in store.live(include_unverified=True)] == ["ncii"]
-    # A new membership begins a new walk, which is let in.
+
+
+def test_a_late_farewell_erases_nothing_of_a_membership_that_has_begun_since() -> None:
+    store = Store(":memory:")
+    store.apply_page(page(LIVE, place=(1, 3)), after=None, at=NOON)
+    assert store.erase("csea", epoch=1, walk=3, at=NOON) == 1
     assert not store.apply_page(page(LIVE, place=(1, 8)), after=None, at=NOON).is_overtaken
+    assert store.erase("csea", epoch=1, walk=3, at=NOON) == 0
+    assert holdings(store, PULL) == {"a": (1, "published")}
+    assert not store.apply_page(page({**LIVE, "revision": 2}, place=(1, 8)), after=None, at=NOON).is_overtaken
 
 
 def test_an_erased_value_leaves_the_file_too(tmp_path: Any) -> None:

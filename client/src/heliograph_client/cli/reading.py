@@ -104,7 +104,9 @@ def run_verify(arguments: argparse.Namespace, profile: Profile, screen: Screen) 
     if arguments.file is None:
         store = _open_store(profile)
         changed = store.rejudge()
-        doubtful = [entry for entry in store.live(include_unverified=True) if not entry.is_verified]
+        held = list(store.live(include_unverified=True))
+        doubtful = [entry for entry in held if not entry.is_verified]
+        screen.complain(f"{len(held) - len(doubtful)} of {len(held)} live signals are verified")
         screen.table("not verified", ("signal", "reason"), [(entry.id, entry.reason) for entry in doubtful])
         screen.document({"changed": changed, "unverified": {entry.id: entry.reason for entry in doubtful}})
         return 1 if doubtful else 0
