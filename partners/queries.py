@@ -46,15 +46,15 @@ def published_keys(caller: Caller, partner_slug: str) -> list[SigningKey]:
     """A fellow member's keys that are or were active, newest first; raises NoSuchPartner, unknown or forbidden alike.
 
     Fellow is whoever was ever in a programme in which the caller is active now: what a member that has left once signed
-    must still be verifiable. Two queries, whoever is asked about.
+    must still be verifiable. Two queries whether it is unknown or forbidden, three for its keys with their endorsements.
     """
     mine = Membership.objects.filter(partner_id=caller.partner_id, state=MembershipState.ACTIVE.value)
     shared = Membership.objects.filter(partner=OuterRef("pk"), programme__in=mine.values("programme"))
     partner = Partner.objects.filter(Q(pk=caller.partner_id) | Exists(shared)).filter(slug=partner_slug).first()
     keys = list(
-        SigningKey.objects.filter(partner_id=partner.pk if partner else 0, activated_at__isnull=False).order_by(
-            "-activated_at", "kid"
-        )
+        SigningKey.objects.filter(partner_id=partner.pk if partner else 0, activated_at__isnull=False)
+        .prefetch_related("endorsements")
+        .order_by("-activated_at", "kid")
     )
     if partner is None:
         raise NoSuchPartner("There is no such partner, or it is in no programme with you.")

@@ -20,6 +20,10 @@ RIGHTS: dict[str, dict[str, str]] = {
     "ledger_tree": {APPLICATION: "SELECT"},
     "ledger_backlog": {APPLICATION: "SELECT"},
     "django_migrations": {APPLICATION: "SELECT"},
+    # What was changed and disclosed is for ever, like the leaves that commit to it.
+    "signals_change": {APPLICATION: "SELECT, INSERT"},
+    "signals_walk": {APPLICATION: "SELECT, INSERT"},
+    "signals_disclosure": {APPLICATION: "SELECT, INSERT"},
 }
 _LEDGER = "ledger_"
 _EVERYTHING_ELSE = {APPLICATION: "SELECT, INSERT, UPDATE, DELETE"}

@@ -32,7 +32,7 @@ def published_jwk(key: SigningKey) -> dict[str, Any]:
     ends = [key.retired_at, key.compromised_at]
     if key.state == KeyState.REVOKED and key.compromised_at is None:
         ends.append(key.activated_at)
-    return {
+    published = {
         **key.jwk,
         "kid": key.kid,
         "use": "sig",
@@ -41,6 +41,8 @@ def published_jwk(key: SigningKey) -> dict[str, Any]:
         "valid_until": min((end for end in ends if end is not None), default=None),
         "compromised_at": key.compromised_at,
     }
+    endorsement = next(iter(key.endorsements.all()), None)
+    return published if endorsement is None else {**published, "endorsement": bytes(endorsement.jws).decode("ascii")}
 
 
 def programme(membership: Membership, *, at: datetime) -> dict[str, Any]:

@@ -32,6 +32,9 @@ class PublishedJwk(Jwk):
     compromised_at = serializers.DateTimeField(
         allow_null=True, help_text="null for a revoked key: nobody knows, so none of its signatures counts"
     )
+    endorsement = serializers.CharField(
+        required=False, help_text="the partner's own key-endorsement+jws, so that readers need not believe the hub"
+    )
 
 
 class PublishedJwks(serializers.Serializer[Any]):
@@ -131,8 +134,10 @@ class ProgrammeShape(serializers.Serializer[Any]):
 
 
 class Programmes(serializers.Serializer[Any]):
-    """The programmes one is or was in."""
+    """The programmes one is or was in; `hub` is what one's statements name as `aud`, `partner` as `iss`."""
 
+    hub = serializers.CharField()
+    partner = serializers.CharField()
     programmes = ProgrammeShape(many=True)
 
 
