@@ -12,6 +12,7 @@ from partners.core.scopes import Scope
 from partners.core.states import KeyState, MembershipState
 from partners.models import ApiKey, Partner, SigningKey
 from tests.builders import (
+    NOON,
     a_membership,
     a_partner,
     a_programme,
@@ -19,6 +20,7 @@ from tests.builders import (
     an_api_key,
     an_ed25519_key,
     an_endorsement,
+    endorse,
     public_jwk,
 )
 
@@ -140,7 +142,7 @@ def test_a_programme_one_is_not_in_looks_like_none(api: Api) -> None:
     for path in ("programmes/{}", "programmes/{}/members"):
         forbidden, unknown = api.get(path.format("csea")), api.get(path.format("nowhere"))
         assert (forbidden.status_code, forbidden.content) == (404, unknown.content)
-    assert api.get("programmes").json() == {"programmes": []}
+    assert api.get("programmes").json() == {"hub": "hub.test", "partner": "acme-social", "programmes": []}
 
 
 @pytest.mark.parametrize("state", [MembershipState.SUSPENDED, MembershipState.ENDED])
@@ -168,7 +170,7 @@ def test_lists_cost_the_same_for_one_and_for_many(
         for path, queries in (("programmes", 2), ("programmes/csea/members", 3), ("keys", 2), ("api-keys", 2)):
             with django_assert_num_queries(queries):
                 assert api.get(path).status_code == 200
-        with django_assert_num_queries(3):
+        with django_assert_num_queries(4):
             assert api.get("partners/acme-social/jwks.json").status_code == 200
 
 
@@ -192,6 +194,15 @@ def test_fellow_members_read_each_others_keys_with_their_validity(acme: Partner,
     }
     assert keys[retired.kid]["valid_until"] == "2025-06-02T12:00:00Z"
     assert keys[revoked.kid]["valid_until"] == keys[revoked.kid]["valid_from"]
+
+
+def test_a_rotated_key_is_published_with_its_owners_endorsement(acme: Partner, api: Api) -> None:
+    root, fresh = a_signing_key(acme), a_signing_key(acme, state=KeyState.PROPOSED)
+    line = an_endorsement(fresh, by=root)
+    endorse(fresh, line, actor="partner:acme-social", at=NOON)
+    keys = {key["kid"]: key for key in api.get("partners/acme-social/jwks.json").json()["keys"]}
+    assert keys[fresh.kid]["endorsement"] == line.decode()
+    assert "endorsement" not in keys[root.kid]
 
 
 def test_what_a_member_that_left_once_signed_is_still_verifiable(acme: Partner, api: Api) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from hub.vault import hub_keys
 from partners import queries
@@ -16,12 +16,13 @@ from partners.api.openapi import refuses
 from partners.api.permissions import IsPartner
 from partners.api.v1 import documents, serializers
 from partners.api.v1.cacheable import cacheable
+from partners.api.view import Door
 
 _IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="the ETag one holds")
 _NOT_MODIFIED = OpenApiResponse(description="The answer whose ETag was sent still stands.")
 
 
-class Programmes(APIView):
+class Programmes(Door):
     """The programmes one is or was in."""
 
     permission_classes = [IsPartner]
@@ -33,13 +34,19 @@ class Programmes(APIView):
         responses=serializers.Programmes,
     )
     def get(self, request: Request) -> Response:
-        """List one's programmes and one's standing in each, ended memberships too."""
-        now = timezone.now()
-        memberships = queries.memberships_of(caller(request))
-        return Response({"programmes": [documents.programme(membership, at=now) for membership in memberships]})
+        """List one's programmes and one's standing in each, ended memberships too; and who the two of us are."""
+        now, who = timezone.now(), caller(request)
+        memberships = queries.memberships_of(who)
+        return Response(
+            {
+                "hub": settings.HUB_ID,
+                "partner": who.slug,
+                "programmes": [documents.programme(membership, at=now) for membership in memberships],
+            }
+        )
 
 
-class Programme(APIView):
+class Programme(Door):
     """One programme."""
 
     permission_classes = [IsPartner]
@@ -57,7 +64,7 @@ class Programme(APIView):
         return Response(documents.programme(membership, at=timezone.now()))
 
 
-class Members(APIView):
+class Members(Door):
     """The fellow members of a programme."""
 
     permission_classes = [IsPartner]
@@ -75,7 +82,7 @@ class Members(APIView):
         return Response({"members": [documents.member(membership) for membership in members]})
 
 
-class PartnerJwks(APIView):
+class PartnerJwks(Door):
     """A fellow member's public keys."""
 
     permission_classes = [IsPartner]
@@ -95,7 +102,7 @@ class PartnerJwks(APIView):
         return cacheable(request, document, cache_control="private, max-age=60")
 
 
-class HubJwks(APIView):
+class HubJwks(Door):
     """The hub's own public keys, open to the world."""
 
     authentication_classes = []
