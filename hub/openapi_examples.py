@@ -203,7 +203,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "PageShape": {**_PAGE, "items": [_ITEM]},
     "ProgrammeShape": _PROGRAMME,
-    "Programmes": {"programmes": [_PROGRAMME]},
+    "Programmes": {"hub": "hub.example", "partner": "acme-social", "programmes": [_PROGRAMME]},
     "Proposal": {"jwk": _PROPOSED_JWK},
     "PublishedJwk": _PUBLISHED_KEY,
     "PublishedJwks": {"keys": [_PUBLISHED_KEY]},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -170,7 +170,7 @@ def problem(
     status: int,
     pointer: str | None = None,
     headers: dict[str, str] | None = None,
-    **facts: object,
+    facts: Mapping[str, object] | None = None,
 ) -> HttpResponse:
     """A problem document: `type` leads to its paragraph in the documentation, `code` is for programs."""
     document: dict[str, Any] = {
@@ -183,7 +183,10 @@ def problem(
     if pointer is not None:
         document["pointer"] = pointer
     return HttpResponse(
-        msgspec.json.encode(document | facts), status=status, content_type=CONTENT_TYPE, headers=headers or {}
+        msgspec.json.encode(document | dict(facts or {})),
+        status=status,
+        content_type=CONTENT_TYPE,
+        headers=headers or {},
     )
 
 
@@ -212,7 +215,7 @@ def handle(error: Exception, context: dict[str, Any]) -> HttpResponse | None:
 def of_refusal(refusal: Refusal) -> HttpResponse:
     """The problem that a refusal becomes."""
     status = STATUS.get(refusal.code, HTTPStatus.UNPROCESSABLE_ENTITY)
-    return problem(refusal.code, refusal.detail, status=status, pointer=refusal.pointer, **refusal.facts)
+    return problem(refusal.code, refusal.detail, status=status, pointer=refusal.pointer, facts=refusal.facts)
 
 
 def unauthorized() -> HttpResponse:

@@ -152,7 +152,6 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["partners.api.strict.Json"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_METADATA_CLASS": None,  # OPTIONS would describe views to whoever asks; the OpenAPI document does
     "URL_FORMAT_OVERRIDE": None,  # `?format=` is nobody's parameter here
     "EXCEPTION_HANDLER": "hub.problems.handle",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",

@@ -25,7 +25,7 @@ class Json(BaseParser):
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> object:
+    ) -> Any:  # noqa: ANN401  whatever JSON holds
         """The document; refuses what is not JSON with ParseError, also what is nested too deeply to read."""
         del media_type, parser_context
         try:

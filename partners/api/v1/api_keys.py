@@ -8,18 +8,18 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from partners import queries
 from partners.api.caller import actor, caller
 from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
 from partners.api.v1 import documents, serializers
+from partners.api.view import Door
 from partners.core.scopes import Scope
 from partners.lifecycle.roll_api_key import roll_api_key
 
 
-class ApiKeys(APIView):
+class ApiKeys(Door):
     """One's own API keys."""
 
     permission_classes = [HasScope(Scope.KEYS_READ)]
@@ -37,7 +37,7 @@ class ApiKeys(APIView):
         return Response({"api_keys": [documents.api_key(key) for key in keys]})
 
 
-class RollApiKey(APIView):
+class RollApiKey(Door):
     """A new API key in place of an old one."""
 
     permission_classes = [HasScope(Scope.KEYS_MANAGE)]
@@ -66,4 +66,4 @@ class RollApiKey(APIView):
             at=timezone.now(),
         )
         document = {**documents.api_key(issued.row), "token": issued.token, "rolled_from": key_id}
-        return Response(document, status=201, headers={"Cache-Control": "no-store"})
+        return Response(document, status=201)

@@ -11,13 +11,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from partners import queries
 from partners.api.caller import actor, caller
 from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
 from partners.api.v1 import documents, serializers
+from partners.api.view import Door
 from partners.core.endorsement import MAX_BYTES
 from partners.core.scopes import Scope
 from partners.lifecycle.endorse_key import endorse_key
@@ -38,7 +38,7 @@ class Jose(BaseParser):
         return {"jws": stream.read(MAX_BYTES + 1)}
 
 
-class SigningKeys(APIView):
+class SigningKeys(Door):
     """One's own signing keys."""
 
     def get_permissions(self) -> list[Any]:
@@ -76,7 +76,7 @@ class SigningKeys(APIView):
         return Response(documents.signing_key(key), status=201)
 
 
-class Endorse(APIView):
+class Endorse(Door):
     """Makes a proposed key active."""
 
     permission_classes = [HasScope(Scope.KEYS_MANAGE)]
@@ -110,7 +110,7 @@ def _jws(request: Request) -> bytes:
     return jws
 
 
-class Retire(APIView):
+class Retire(Door):
     """Ends a key nobody else ever held."""
 
     permission_classes = [HasScope(Scope.KEYS_MANAGE)]

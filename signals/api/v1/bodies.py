@@ -20,7 +20,7 @@ def read_body(request: HttpRequest) -> bytes:
 
     Refuses UnsupportedMediaType, BodyTooLarge and BadGzip; nothing has been stored then.
     """
-    media_type = request.content_type.lower()
+    media_type = (request.content_type or "").lower()
     if media_type not in {JOSE, NDJSON}:
         raise UnsupportedMediaType(f"Send {JOSE} (one compact JWS) or {NDJSON} (one JWS a line).")
     limit = settings.MAX_SUBMISSION_BYTES

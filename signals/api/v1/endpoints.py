@@ -13,12 +13,12 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from partners import public
 from partners.api.caller import caller
 from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
+from partners.api.view import Door
 from partners.public import Caller
 from signals import queries
 from signals.api.v1.feed import members_by_slug
@@ -27,7 +27,7 @@ from signals.lifecycle import endpoints
 from signals.models import Attempt, Endpoint
 
 
-class EndpointsView(APIView):
+class EndpointsView(Door):
     """List and add."""
 
     permission_classes = [HasScope("endpoints:manage")]
@@ -71,10 +71,10 @@ class EndpointsView(APIView):
             at=at,
         )
         [document] = _documents([added.endpoint], who=who, at=at)
-        return Response({**document, "secret": added.secret}, status=201, headers={"Cache-Control": "no-store"})
+        return Response({**document, "secret": added.secret}, status=201)
 
 
-class EndpointView(APIView):
+class EndpointView(Door):
     """Read, change, remove one."""
 
     permission_classes = [HasScope("endpoints:manage")]
@@ -140,11 +140,12 @@ class EndpointView(APIView):
 
 def _filter(wanted: dict[str, list[str]], programme_id: int, *, at: datetime) -> dict[str, list[object]]:
     filter_: dict[str, list[object]] = {name: [*sorted(set(values))] for name, values in wanted.items() if values}
-    if "issuers" in filter_:
+    slugs = set(wanted.get("issuers", ()))
+    if slugs:
         known = members_by_slug(programme_id, at=at)
-        if not set(filter_["issuers"]) <= set(known):
+        if not slugs <= set(known):
             raise ValidationError({"filter": {"issuers": ["An issuer is the slug of a member of the programme."]}})
-        filter_["issuers"] = sorted(known[slug] for slug in wanted["issuers"])
+        filter_["issuers"] = [*sorted(known[slug] for slug in slugs)]
     return filter_
 
 

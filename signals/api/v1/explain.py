@@ -7,15 +7,15 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from partners.api.openapi import refuses
+from partners.api.view import Door
 from signals.api.v1.serializers import QuestionShape, ReadingShape
 from signals.core import indicators
 from signals.core.refusals import InvalidIndicator
 
 
-class ExplainView(APIView):
+class ExplainView(Door):
     """Explains; keeps nothing and looks nothing up."""
 
     @extend_schema(

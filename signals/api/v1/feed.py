@@ -13,12 +13,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from partners import public
 from partners.api.caller import caller
 from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
+from partners.api.view import Door
 from signals import queries
 from signals.api.v1.bodies import NDJSON
 from signals.api.v1.serializers import PageShape
@@ -57,7 +57,7 @@ def _repeatable(name: str, item: dict[str, object], description: str) -> OpenApi
     return OpenApiParameter(name, shape, description=f"{description}; repeatable", explode=True, style="form")
 
 
-class FeedView(APIView):
+class FeedView(Door):
     """The compacted change feed of one programme."""
 
     permission_classes = [HasScope("feed:read")]
@@ -132,9 +132,7 @@ def _respond(page: Page, slug: str, *, as_lines: bool) -> HttpResponse:
         body = b"\n".join([*page.items, b'{"page":' + facts + b"}", b""])
     else:
         body = b"".join((facts[:-1], b',"items":[', b",".join(page.items), b"]}"))
-    response = HttpResponse(body, content_type=NDJSON if as_lines else "application/json")
-    response["Cache-Control"] = "no-store"
-    return response
+    return HttpResponse(body, content_type=NDJSON if as_lines else "application/json")
 
 
 def _filter(request: Request, issuers: Mapping[str, int]) -> dict[str, object]:

@@ -8,16 +8,16 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from partners.api.caller import caller
 from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
+from partners.api.view import Door
 from signals.api.v1.serializers import FallenShape, FallShape
 from signals.lifecycle.quarantine import revoke_compromised_key
 
 
-class RevokeKeyView(APIView):
+class RevokeKeyView(Door):
     """Revoke as compromised."""
 
     permission_classes = [HasScope("keys:manage")]

@@ -11,11 +11,11 @@ from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from partners.api.caller import caller
 from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
+from partners.api.view import Door
 from signals import queries
 from signals.api.v1.bodies import JOSE, NDJSON, read_body
 from signals.api.v1.serializers import OwnSignalShape, SubmissionShape
@@ -35,7 +35,7 @@ _LINES = {
 }
 
 
-class StatementsView(APIView):
+class StatementsView(Door):
     """The door for statements."""
 
     permission_classes = [HasScope("statements:submit")]
@@ -75,7 +75,7 @@ class StatementsView(APIView):
         return response
 
 
-class SubmissionView(APIView):
+class SubmissionView(Door):
     """One submission of the caller."""
 
     permission_classes = [HasScope("statements:submit")]
@@ -93,7 +93,7 @@ class SubmissionView(APIView):
         return _json(queries.submission_document(found))
 
 
-class OwnSignalView(APIView):
+class OwnSignalView(Door):
     """One signal of the caller's own."""
 
     permission_classes = [HasScope("statements:submit")]

@@ -1,0 +1,26 @@
+"""Two companies in one programme and one outside it, as most tests of the doors need them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from hub.ledger import serving
+from partners.models import Programme
+from tests.builders import a_programme
+from tests.companies import Company, a_company
+
+
+class Cast(NamedTuple):
+    acme: Company
+    birch: Company
+    outsider: Company
+    csea: Programme
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    serving.may_serve()  # asked every two seconds; not in the middle of a test that counts queries
+    csea, ncii = a_programme("csea"), a_programme("ncii")
+    return Cast(a_company("acme-social", csea), a_company("birch-chat", csea, ncii), a_company("outsider"), csea)

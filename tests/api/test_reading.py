@@ -1,0 +1,140 @@
+"""The feed's door: parameters, cursors, filters, and NDJSON that shows when it was cut short."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from hub.ledger import serving
+from tests.api.conftest import Cast
+from tests.builders import a_membership
+from tests.companies import Company, ids, membership_of, now
+
+FEED = "/api/v1/programmes/csea/feed"
+
+
+def get(company: Company, query: str = "", accept: str = "application/json") -> Any:
+    return company.http.get(f"{FEED}?{query}", headers={"accept": accept})
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        *((f"limit={value}", "limit") for value in ("0", "1001", "-1", "x", "", "1.0", "%2B5", "9" * 30, "%D9%A3")),
+        *((f"wait={value}", "wait") for value in ("61", "-1", "soon", "1e1")),
+        *((f"own={value}", "own") for value in ("1", "", "True", "yes")),
+        *((f"type={value}", "type") for value in ("nonsense", "", "URL")),
+        *((f"violation={value}", "violation") for value in ("", "%00", "a%20b", "x" * 65, "%ff")),
+        *((f"issuer={value}", "issuer") for value in ("nobody", "", "outsider", "%00")),
+        ("type=url&type=nonsense", "type"),
+        ("&".join(f"violation=v{number}" for number in range(101)), "violation"),
+        ("cursor=1", "cursor"),
+        ("Limit=1", "Limit"),
+        ("format=json", "format"),
+    ],
+)
+def test_a_parameter_that_cannot_be_used_is_named(cast: Cast, query: str, parameter: str) -> None:
+    response = get(cast.birch, query)
+    problem = response.json()
+    assert (response.status_code, problem["code"], problem["parameter"]) == (400, "parameter-invalid", parameter)
+
+
+def test_only_a_cursor_of_ones_own_for_this_feed_and_filter_leads_on(cast: Cast) -> None:
+    acme, birch, outsider, _ = cast
+    a_membership(outsider.partner, cast.csea)
+    mine = birch.feed()["next"]
+    elsewhere = birch.feed("ncii")["next"]
+    theirs = acme.feed()["next"]
+    filtered = birch.feed(type="url")["next"]
+    for cursor in (elsewhere, theirs, outsider.feed()["next"], mine[:-2], mine[::-1], "", "x", "%00", "é", "A" * 5000):
+        problem = birch.feed(after=cursor)
+        assert problem.get("code") == "cursor-invalid", cursor
+        assert problem["status"] == 400
+    assert birch.feed(after=filtered)["code"] == "cursor-filter-changed"
+    assert birch.feed(after=mine, type="url")["code"] == "cursor-filter-changed"
+    assert birch.feed(after=mine, own="true")["code"] == "cursor-filter-changed"
+    assert birch.feed(after=filtered, type="url")["items"] == []
+    assert birch.feed(after=mine)["items"] == []
+
+
+def test_the_order_of_a_filters_values_does_not_matter(cast: Cast) -> None:
+    first = get(cast.birch, "type=url&type=domain&type=url").json()["next"]
+    assert get(cast.birch, f"type=domain&type=url&after={first}").status_code == 200
+
+
+def test_filters_and_own_choose_what_is_read(cast: Cast) -> None:
+    acme, birch, _, _ = cast
+    [url] = acme.say(acme.sign(acme.signal()))
+    [domain] = acme.say(acme.sign(acme.signal("bad.example", type="domain", violation="trading")))
+    [mine] = birch.say(birch.sign(birch.signal()))
+    read = {query: set(ids(get(birch, query).json()["items"])) for query in (
+        "", "own=true", "own=false", "type=domain", "type=url&own=true", "violation=trading", "issuer=acme-social",
+        "issuer=birch-chat", "issuer=birch-chat&own=true", "type=md5")}  # fmt: skip
+    assert read == {
+        "": {url["signal"], domain["signal"]},
+        "own=true": {url["signal"], domain["signal"], mine["signal"]},
+        "own=false": {url["signal"], domain["signal"]},
+        "type=domain": {domain["signal"]},
+        "type=url&own=true": {url["signal"], mine["signal"]},
+        "violation=trading": {domain["signal"]},
+        "issuer=acme-social": {url["signal"], domain["signal"]},
+        "issuer=birch-chat": set(),
+        "issuer=birch-chat&own=true": {mine["signal"]},
+        "type=md5": set(),
+    }
+
+
+def test_ndjson_ends_with_the_page_line(cast: Cast) -> None:
+    acme, birch, _, _ = cast
+    acme.say(*(acme.sign(acme.signal()) for _ in range(3)))
+    response = get(birch, "limit=2", accept="application/x-ndjson")
+    assert response["Content-Type"] == "application/x-ndjson"
+    assert response.content.endswith(b"\n")
+    *items, last = [json.loads(line) for line in response.content.splitlines()]
+    assert len(items) == 2
+    assert list(last) == ["page"]
+    assert set(last["page"]) == {"programme", "channel", "epoch", "walk", "listed", "more", "next"}
+    assert last["page"]["more"] is True
+    rest = get(birch, f"after={last['page']['next']}").json()
+    assert len(rest["items"]) == 1
+    assert rest["listed"] is True
+    assert set(rest) == {*last["page"], "items"}
+
+
+def test_an_error_on_an_ndjson_feed_is_a_problem_document(cast: Cast) -> None:
+    response = get(cast.birch, "limit=0", accept="application/x-ndjson")
+    assert (response.status_code, response["Content-Type"]) == (400, "application/problem+json")
+
+
+def test_a_page_costs_the_same_queries_however_long_it_is(
+    cast: Cast, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    acme, birch, _, _ = cast
+    acme.say(*(acme.sign(acme.signal()) for _ in range(20)))
+    birch.feed()
+    for limit in (1, 20):
+        serving.may_serve()
+        with django_assert_max_num_queries(14) as made:
+            assert len(birch.feed(limit=limit)["items"]) == limit
+        counted = len(made.captured_queries)
+        assert counted == getattr(test_a_page_costs_the_same_queries_however_long_it_is, "before", counted)
+        test_a_page_costs_the_same_queries_however_long_it_is.before = counted  # type: ignore[attr-defined]
+
+
+def test_who_is_suspended_or_out_is_told_so(cast: Cast) -> None:
+    birch = cast.birch
+    birch.feed()
+    membership = membership_of(birch, cast.csea)
+    membership.state = "suspended"
+    membership.save()
+    assert (birch.feed()["status"], birch.feed()["code"]) == (403, "membership-suspended")
+    membership.state, membership.ended_at = "ended", now() - timedelta(minutes=1)
+    membership.save()
+    problem = birch.feed()
+    assert (problem["status"], problem["code"], problem["erase"]) == (410, "membership-ended", "all")
+    assert problem["walk"] > 0
+    assert problem["epoch"] > 0
