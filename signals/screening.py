@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from django.db import connection
+
 from signals.core import benign
 from signals.core.indicators import Reading
-from signals.models import WarningEntry
 
 
 def harmless(readings: Mapping[int, Reading]) -> dict[int, str]:
@@ -18,10 +19,18 @@ def harmless(readings: Mapping[int, Reading]) -> dict[int, str]:
             keys.setdefault(entry_key(key), []).append(number)
     if not keys:
         return {}
-    hits = WarningEntry.objects.filter(key__in=list(keys)).values_list("key", "list__name")
-    return {number: name for key, name in hits for number in keys[bytes(key)]}
+    with connection.cursor() as cursor:
+        cursor.execute(_NAMED, [list(keys)])
+        return {number: name for key, name in cursor.fetchall() for number in keys[bytes(key)]}
 
 
 def entry_key(key: str) -> bytes:
     """A lookup key as the table holds it."""
     return hashlib.sha256(key.encode("utf-8")).digest()
+
+
+_NAMED = """
+SELECT entry.key, list.name
+  FROM signals_warningentry AS entry JOIN signals_warninglist AS list ON list.id = entry.list_id
+ WHERE entry.key = ANY(%s)
+"""

@@ -23,7 +23,8 @@ class Event:
     """One thing that happened.
 
     `actor` is who did it ("partner:acme-social", "staff:7", "system:publisher"), `subjects` what it was done to
-    ("signal:<uuid>"), `facts` closed values that name nobody, `private` values kept only as salted commitments.
+    ("signal:<uuid>"), `facts` closed values that name nobody, `private` values kept only as salted commitments, and
+    `private_about` those subjects whose erasure closes the commitments (none named: any of the subjects).
     """
 
     action: str
@@ -32,6 +33,7 @@ class Event:
     subjects: tuple[str, ...] = ()
     facts: Mapping[str, Json] = field(default_factory=dict)
     private: Mapping[str, str | bytes] = field(default_factory=dict)
+    private_about: tuple[str, ...] = ()
 
 
 def record(
@@ -91,12 +93,13 @@ def _document(event: Event, key: str, salts: list[str]) -> str:
     at = leaf.timestamp(event.at)
     subjects = list(dict.fromkeys(event.subjects))
     leaf.check_event(event.action, event.actor, at, subjects)
-    document = leaf.canonical(
+    leaf.check(event.facts, depth=1)  # the rest is ours, and has the form it must have
+    document = leaf.exact_bytes(
         {
             "action": event.action,
             "actor": event.actor,
             "at": at,
-            "commitments": _commit(event.private, subjects, key, salts) if event.private else {},
+            "commitments": _commit(event, subjects, key, salts) if event.private else {},
             "facts": event.facts,
             "subjects": subjects,
         }
@@ -105,16 +108,17 @@ def _document(event: Event, key: str, salts: list[str]) -> str:
     return document.decode()
 
 
-def _commit(private: Mapping[str, str | bytes], subjects: list[str], key: str, salts: list[str]) -> dict[str, str]:
-    if not subjects:
-        raise ValueError("A private value is about somebody: without a subject nobody could ever erase it.")
+def _commit(event: Event, subjects: list[str], key: str, salts: list[str]) -> dict[str, str]:
+    about = event.private_about or subjects
+    if not about or not set(about) <= set(subjects):
+        raise ValueError("A private value is about a subject of its event: otherwise nobody could ever erase it.")
     commitments = {}
-    for name, value in private.items():
+    for name, value in event.private.items():
         if not name.isidentifier():
             raise ValueError("A private value's name is an identifier.")
         salt = secrets.token_bytes(leaf.SALT_BYTES)
         commitments[name] = leaf.commitment(salt, name, value)
-        salts += [f"{key}\t{name}\t{subject}\t\\\\x{salt.hex()}\n" for subject in subjects]
+        salts += [f"{key}\t{name}\t{subject}\t\\\\x{salt.hex()}\n" for subject in about]
     return commitments
 
 

@@ -97,7 +97,8 @@ def month_of(at: datetime) -> str:
     """The month of a moment, in UTC: "2026-11"."""
     if at.tzinfo is None:
         raise ValueError("A moment needs its time zone.")
-    return f"{at.astimezone(UTC):%Y-%m}"
+    at = at.astimezone(UTC)
+    return f"{at.year:04}-{at.month:02}"
 
 
 def blind_index(scope: str, value: bytes) -> BlindIndex:

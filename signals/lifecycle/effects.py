@@ -34,9 +34,11 @@ from signals.core.refusals import (
 )
 from signals.core.statement import from_base64url
 from signals.core.states import State
+from signals.lifecycle import rows
 from signals.lifecycle.examine import Line, Sender
 from signals.lifecycle.moves import Kind, Taken, lock_signals, take_positions
 from signals.lifecycle.publish import record_moves
+from signals.lifecycle.rows import AnySignal, AnyStatement, NewSignal, NewStatement
 from signals.models import Distrust, Route, Signal, Statement, Verdict
 from signals.models.copying import copy_rows
 from signals.screening import harmless
@@ -70,15 +72,15 @@ class Batch:
     def __init__(self, lines: Sequence[Line], *, sender: Sender, submission_id: uuid.UUID, at: datetime) -> None:
         self.lines, self.sender, self.submission_id, self.at = lines, sender, submission_id, at
         self.said: dict[str, _Said] = {}
-        self.signals: dict[uuid.UUID, Signal] = {}
-        self.new_signals: dict[uuid.UUID, Signal] = {}
-        self.new_statements: list[Statement] = []
-        self.waiting: dict[str, list[Statement]] = {}  # by the jti they are about
+        self.signals: dict[uuid.UUID, AnySignal] = {}
+        self.new_signals: list[NewSignal] = []
+        self.new_statements: list[NewStatement] = []
+        self.waiting: dict[str, list[AnyStatement]] = {}  # by the jti they are about
         self.moves: dict[uuid.UUID, Kind] = {}
         self.changed: dict[uuid.UUID, Signal] = {}
         self.routes: list[tuple[uuid.UUID, int, int]] = []
-        self.met: list[Statement] = []  # what waited for its signal and has taken effect on it
-        self.refused_late: list[tuple[Statement, Refusal]] = []  # what waited and cannot take effect
+        self.met: list[AnyStatement] = []  # what waited for its signal and has taken effect on it
+        self.refused_late: list[tuple[AnyStatement, Refusal]] = []  # what waited and cannot take effect
         self.slugs = {line.programme.id: line.programme.slug for line in lines if line.programme is not None}
         self.events: list[Event] = []
         self.verdicts: list[tuple[object, ...]] = []
@@ -105,13 +107,14 @@ class Batch:
                 jtis |= {line.claims.supersedes} if line.claims.supersedes else set()
             elif line.claims is not None:
                 jtis.add(line.claims.about.jti)
-        mine = Statement.objects.filter(partner_id=self.sender.partner.id)
-        for row in mine.filter(jti__in=jtis).only("id", "jti", "typ", "digest", "signal_id"):
-            self.said[row.jti] = _Said(row.id, row.typ, bytes(row.digest), row.signal_id)
-        for row in mine.filter(about_jti__in=jtis, effect="waiting").order_by("received_at", "id"):
+        mine = (self.sender.partner.id, list(jtis))
+        with connection.cursor() as cursor:
+            cursor.execute(_SAID, mine)
+            self.said = {jti: _Said(*about) for jti, *about in cursor.fetchall()}
+        for row in Statement.objects.raw(_WAITING, mine):
             self.waiting.setdefault(row.about_jti or "", []).append(row)
         named = {said.signal_id for said in self.said.values() if said.signal_id is not None}
-        self.signals = lock_signals(named) if named else {}
+        self.signals = {**lock_signals(named)} if named else {}
         readings = {line.number: line.reading for line in good if line.reading is not None}
         self.harmless = harmless(readings)
         self.fallen = {row.key_id: row.since for row in Distrust.objects.all()}
@@ -139,15 +142,14 @@ class Batch:
         else:
             self._accept(line, line.id, self._about(line, line.claims))
 
-    def _begin(self, line: Line, claims: SignalClaims) -> Signal:
+    def _begin(self, line: Line, claims: SignalClaims) -> NewSignal:
         assert line.key is not None
         assert line.programme is not None
         assert line.reading is not None
         assert line.index is not None
         assert line.expires_at is not None
         reasons = self._reasons_to_hold(line)
-        signal = Signal(
-            id=uuid.uuid4(),
+        signal = NewSignal(
             programme_id=line.programme.id,
             issuer_id=self.sender.partner.id,
             statement_id=line.id,
@@ -167,10 +169,11 @@ class Batch:
             changed_at=self.at,
             expires_at=line.expires_at,
         )
-        self.signals[signal.id] = self.new_signals[signal.id] = signal
+        self.signals[signal.id] = signal
+        self.new_signals.append(signal)
         return signal
 
-    def _revise(self, line: Line, claims: SignalClaims) -> Signal:
+    def _revise(self, line: Line, claims: SignalClaims) -> AnySignal:
         assert line.key is not None
         assert line.reading is not None
         assert line.index is not None
@@ -220,7 +223,7 @@ class Batch:
         self._mark(signal)
         return signal
 
-    def _check_not_narrower(self, signal: Signal, claims: SignalClaims) -> None:
+    def _check_not_narrower(self, signal: AnySignal, claims: SignalClaims) -> None:
         if signal.violation != claims.violation:
             raise SupersededMismatch(
                 "A revision keeps its signal's violation, which readers filter on.", pointer="/violation"
@@ -257,7 +260,7 @@ class Batch:
         self._say(line, signal.id)
         return signal.id
 
-    def _meet(self, waiting: Statement, signal: Signal, line: Line) -> None:
+    def _meet(self, waiting: AnyStatement, signal: AnySignal, line: Line) -> None:
         """A withdrawal or routing that came before its signal takes effect on it now, or is refused at last.
 
         What is refused late is as if it had been refused at once: its jti is free again, and the signal stands.
@@ -279,7 +282,7 @@ class Batch:
             waiting.signal_id, waiting.effect = signal.id, "effective"
             self.met.append(waiting)
 
-    def _withdraw(self, signal: Signal, statement_id: uuid.UUID) -> None:
+    def _withdraw(self, signal: AnySignal, statement_id: uuid.UUID) -> None:
         if self._is_gone(signal):
             return  # already removed: saying so again changes nothing
         signal.withdrawal_id = statement_id
@@ -292,7 +295,7 @@ class Batch:
             self.events.append(self._withdrawn(signal.id, self.slugs[signal.programme_id]))
         self._mark(signal)
 
-    def _route(self, signal: Signal, audience: _Routed) -> None:
+    def _route(self, signal: AnySignal, audience: _Routed) -> None:
         if self._is_gone(signal):
             raise UnknownSignal("The signal has been removed.", pointer="/about")
         if signal.position is not None and self._is_hidden(signal):
@@ -334,7 +337,7 @@ class Batch:
         assert line.key is not None
         assert line.programme is not None
         about = line.claims.about if isinstance(line.claims, RoutingClaims | WithdrawalClaims) else None
-        statement = Statement(
+        statement = NewStatement(
             id=line.id,
             partner_id=self.sender.partner.id,
             jti=line.jti,
@@ -357,21 +360,21 @@ class Batch:
         if effect == "waiting" and about is not None:
             self.waiting.setdefault(about.jti, []).append(statement)
 
-    def _is_gone(self, signal: Signal) -> bool:
+    def _is_gone(self, signal: AnySignal) -> bool:
         return signal.state in _GONE or self.moves.get(signal.id) == Kind.WITHDRAWN
 
     def _has_fallen(self, key_id: int, received_at: datetime) -> bool:
         since = self.fallen.get(key_id, _NEVER)
         return since is None or received_at >= since
 
-    def _is_hidden(self, signal: Signal) -> bool:
+    def _is_hidden(self, signal: AnySignal) -> bool:
         """Whether a signal that is out is served as quarantined: moved already, or its key fell a moment ago."""
         if signal.state == State.QUARANTINED.value:
             return self.moves.get(signal.id) != Kind.RESTORED
         return not signal.is_cleared and self._has_fallen(signal.key_id, signal.received_at)
 
-    def _mark(self, signal: Signal) -> None:
-        if signal.id not in self.new_signals:
+    def _mark(self, signal: AnySignal) -> None:
+        if isinstance(signal, Signal):
             self.changed[signal.id] = signal
 
     def _accept(
@@ -406,17 +409,17 @@ class Batch:
                 subjects=(f"partner:{self.sender.partner.slug}", *subjects),
                 facts={"submission": str(self.submission_id), **facts},
                 private={"payload_digest": digest} if digest is not None else {},
+                private_about=tuple(subjects[:1]) if digest is not None else (),  # purging it closes the commitment
             )
         )
 
     # ------------------------------------------------------------ writing
     def _write(self) -> None:
-        copy_rows(Signal, _SIGNAL_COLUMNS, (_values(signal, _SIGNAL_COLUMNS) for signal in self.new_signals.values()))
-        copy_rows(Statement, _STATEMENT_COLUMNS, (_values(row, _STATEMENT_COLUMNS) for row in self.new_statements))
+        rows.write(self.new_signals, self.new_statements)
         copy_rows(Verdict, _VERDICT_COLUMNS, self.verdicts)
         if self.met:
-            new = {row.id for row in self.new_statements}
-            Statement.objects.bulk_update([row for row in self.met if row.id not in new], ["signal_id", "effect"])
+            earlier = [row for row in self.met if isinstance(row, Statement)]
+            Statement.objects.bulk_update(earlier, ["signal_id", "effect"])
         for row in self.met:
             Verdict.objects.filter(statement_id=row.id, signal_id__isnull=True).update(signal_id=row.signal_id)
         for row, refusal in self.refused_late:
@@ -432,7 +435,7 @@ class Batch:
         record_many(self.events)
         self._move()
 
-    def _refuse_late(self, row: Statement, refusal: Refusal) -> None:
+    def _refuse_late(self, row: AnyStatement, refusal: Refusal) -> None:
         Statement.objects.filter(id=row.id).delete()
         Verdict.objects.filter(statement_id=row.id, signal_id__isnull=True).update(
             verdict="refused",
@@ -482,20 +485,6 @@ def lock_issuer(partner_id: int) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"heliograph issuer {partner_id}"])
 
 
-def _values(row: Signal | Statement, columns: Sequence[str]) -> tuple[object, ...]:
-    return tuple(getattr(row, column) for column in columns)
-
-
-_SIGNAL_COLUMNS = [
-    *("id", "programme_id", "issuer_id", "statement_id", "key_id", "received_at", "indicator_type", "violation", "tlp"),
-    *("permitted", "audience", "audience_partners", "is_awaiting_routing", "state", "removal", "held_reasons"),
-    *("is_cleared", "withdrawal_id", "revision", "index_key_id", "value_index", "verified_at", "changed_at"),
-    *("removed_at", "expires_at", "has_legal_hold"),
-]
-_STATEMENT_COLUMNS = [
-    *("id", "partner_id", "jti", "typ", "digest", "key_id", "programme_id", "signal_id", "about_jti", "about_digest"),
-    *("effect", "received_at", "sealed", "routed_kind", "routed_partners"),
-]
 _VERDICT_COLUMNS = [
     *("submission_id", "line", "typ", "jti", "verdict", "code", "detail", "pointer", "statement_id", "signal_id"),
 ]
@@ -504,3 +493,10 @@ _REVISABLE = [
     *("is_awaiting_routing", "state", "removal", "removed_at", "held_reasons", "withdrawal_id", "index_key_id"),
     *("value_index", "expires_at", "is_cleared"),
 ]
+
+# Arrays, not one parameter a jti: a thousand of those cost Django more than the look-up costs PostgreSQL.
+_SAID = "SELECT jti, id, typ, digest, signal_id FROM signals_statement WHERE partner_id = %s AND jti = ANY(%s)"
+_WAITING = """
+SELECT * FROM signals_statement WHERE partner_id = %s AND about_jti = ANY(%s) AND effect = 'waiting'
+ ORDER BY received_at, id
+"""

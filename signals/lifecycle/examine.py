@@ -16,7 +16,7 @@ from django.conf import settings
 
 from hub.refusal import Refusal
 from hub.vault import keyring
-from hub.vault.keyring import BlindIndex
+from hub.vault.keyring import BlindIndex, Sealer
 from partners import public
 from partners.public import MembershipFacts, PartnerFacts, ProgrammeFacts, SigningKeyFacts
 from signals.core import claims as rules
@@ -77,6 +77,7 @@ class Examination:
         self._memberships: dict[str, MembershipFacts | None] = {}
         self._programmes: dict[str, ProgrammeFacts | None] = {}
         self._members: dict[int, dict[str, int]] = {}
+        self._sealers: dict[tuple[str, str], Sealer] = {}
 
     def of(self, bodies: Sequence[bytes]) -> list[Line]:
         """Judge every line; a bad one never stops the rest."""
@@ -115,7 +116,8 @@ class Examination:
             line.programme = self._programme_for(claims.programme)
             if isinstance(claims, RoutingClaims):
                 line.routed_to = self._members_named(line.programme, [*(claims.only or ()), *(claims.except_ or ())])
-            sealer = keyring.sealer(f"programme:{line.programme.slug}", self._month(line.programme, "*"))
+            retention = _retention(line.programme, "*")
+            sealer = self._sealer(line.programme, self.sender.received_at + retention)
             line.sealed = sealer.seal(fragment(line.jws), context=context(line.id))
         else:
             raise UnsupportedType(
@@ -166,11 +168,14 @@ class Examination:
         line.expires_at = rules.expires_at(claims, received_at=self.sender.received_at, retention=retention)
         scope = f"programme:{programme.slug}"
         line.index = keyring.blind_index(scope, line.reading.index_key)
-        sealer = keyring.sealer(scope, keyring.month_of(line.expires_at))
+        sealer = self._sealer(programme, line.expires_at)
         line.sealed = sealer.seal(fragment(line.jws, line.reading), context=context(line.id))
 
-    def _month(self, programme: ProgrammeFacts, indicator_type: str) -> str:
-        return keyring.month_of(self.sender.received_at + _retention(programme, indicator_type))
+    def _sealer(self, programme: ProgrammeFacts, expires_at: datetime) -> Sealer:
+        month = (programme.slug, keyring.month_of(expires_at))
+        if month not in self._sealers:
+            self._sealers[month] = keyring.sealer(f"programme:{programme.slug}", month[1])
+        return self._sealers[month]
 
     def _members_named(self, programme: ProgrammeFacts, slugs: Sequence[str]) -> frozenset[int]:
         if programme.id not in self._members:

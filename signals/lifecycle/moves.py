@@ -74,8 +74,12 @@ def lock_signals(ids: Collection[UUID]) -> dict[UUID, Signal]:
 
 def lock_head(programme_id: int, *, at: datetime) -> Head:
     """Lock the end of a programme's feed, made on first use."""
-    Head.objects.bulk_create([Head(programme_id=programme_id, at=at)], ignore_conflicts=True)
-    return Head.objects.select_for_update().get(programme_id=programme_id)
+    heads = Head.objects.select_for_update().filter(programme_id=programme_id)
+    head = heads.first()
+    if head is None:
+        Head.objects.bulk_create([Head(programme_id=programme_id, at=at)], ignore_conflicts=True)
+        head = heads.get()
+    return head
 
 
 def take_positions(programme_id: int, ids: Sequence[UUID], *, kind: Kind, at: datetime) -> Taken:

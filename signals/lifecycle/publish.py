@@ -34,12 +34,7 @@ def publish(programme_id: int, *, at: datetime) -> int:
     may_submit = {member.partner_id for member in public.members(programme_id, at=at) if member.may_submit}
     with transaction.atomic():
         turns = _in_turn(programme_id, at=at, issuers=may_submit)
-        locked = set(
-            Signal.objects.filter(id__in=turns, state=State.VERIFIED.value, is_awaiting_routing=False)
-            .order_by("id")
-            .select_for_update(skip_locked=True)
-            .values_list("id", flat=True)
-        )
+        locked = _lock_verified(turns)
         if not locked:
             return 0
         lock_head(programme_id, at=at)
@@ -80,6 +75,13 @@ def _in_turn(programme_id: int, *, at: datetime, issuers: set[int]) -> list[UUID
         return [row[0] for row in cursor.fetchall()]
 
 
+def _lock_verified(ids: list[UUID]) -> set[UUID]:
+    """Lock those of these signals that are still to be published, but for those that somebody else is changing."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [ids])
+        return {row[0] for row in cursor.fetchall()}
+
+
 def _under_fallen_keys(ids: set[UUID]) -> Sequence[UUID]:
     if not Distrust.objects.exists():
         return []
@@ -104,4 +106,9 @@ SELECT id FROM (
                      ORDER BY arrival LIMIT %(limit)s) AS candidate
 ) AS queue
 ORDER BY turn, arrival LIMIT %(limit)s
+"""
+
+_LOCK = """
+SELECT id FROM signals_signal WHERE id = ANY(%s) AND state = 'verified' AND NOT is_awaiting_routing
+ ORDER BY id FOR UPDATE SKIP LOCKED
 """

@@ -1,0 +1,61 @@
+"""Measure a promise: `python -m tests.bench NAME [--size N] [--rounds R]`; the last line is one JSON object.
+
+Every bench starts a whole hub of its own (embedded PostgreSQL with durable settings, Valkey, web server, workers,
+sequencer), measures it and its ceiling in the same run, and ends by itself. docs/performance.md reads the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+BENCHES = {
+    "ingest": "sustained verified ingest through HTTP, against verify + seal + COPY of the same rows",
+    "feed": "a full walk of a feed as NDJSON through HTTP, against keyset read + decrypt + render of the same rows",
+    "latency": "submit to webhook received, one signal at a time, idle and while another partner back-fills",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("name", choices=BENCHES, help="; ".join(f"{name}: {what}" for name, what in BENCHES.items()))
+    parser.add_argument("--size", type=int, help="how much of it (default: what ends in under 50 s)")
+    parser.add_argument("--rounds", type=int, help="how often, hub and ceiling in turn; the median ratio is quoted")
+    asked = parser.parse_args()
+    home = Path(tempfile.mkdtemp(prefix="heliograph-bench-"))
+    home.chmod(0o711)
+    try:
+        _set_environment(home)
+        import django
+
+        django.setup()
+        bench = importlib.import_module(f"tests.bench.{asked.name}")
+        given = {name: value for name in ("size", "rounds") if (value := getattr(asked, name)) is not None}
+        print(json.dumps({"bench": asked.name, **bench.run(**given)}), flush=True)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _set_environment(home: Path) -> None:
+    """A hub as it comes, but in a home of its own; nothing of the caller's deployment leaks in."""
+    for name in [name for name in os.environ if name.startswith("HELIOGRAPH_")]:
+        del os.environ[name]
+    (home / "static").mkdir()  # WhiteNoise warns where it is missing
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "hub.settings",
+        "HELIOGRAPH_HOME": str(home),
+        "HELIOGRAPH_EGRESS_ALLOWED_CIDRS": "127.0.0.0/8",
+        "HELIOGRAPH_LOG_FORMAT": "json",
+    }
+    os.chdir(Path(__file__).resolve().parents[2])
+    sys.path.insert(0, os.getcwd())
+
+
+if __name__ == "__main__":
+    main()
