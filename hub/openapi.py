@@ -66,14 +66,19 @@ def complete(result: Json, generator: object, request: object, public: bool) -> 
             if parameter["in"] == "path":
                 _describe(path, parameter)
         _tell_problems(path, operation, result["components"].setdefault("responses", {}))
-    for media_type, media in result["paths"]["/api/v1/statements"]["post"]["requestBody"]["content"].items():
-        media["example"] = STATEMENT + ("\n" if media_type.endswith("ndjson") else "")
-    endorsing = result["paths"]["/api/v1/keys/{kid}/endorse"]["post"]["requestBody"]
-    endorsing["required"] = True
-    endorsing["content"]["application/jose"]["example"] = ENDORSEMENT
+    _show_signed_bodies(result["paths"])
     result["webhooks"] = _webhooks()
     result["components"]["schemas"] = dict(sorted(schemas.items()))
     return result
+
+
+def _show_signed_bodies(paths: Json) -> None:
+    """Spectacular takes raw media types as they are given: neither required nor with an example."""
+    for path, example in (("/api/v1/statements", STATEMENT), ("/api/v1/keys/{kid}/endorse", ENDORSEMENT)):
+        body = paths[path]["post"]["requestBody"]
+        body["required"] = True
+        for media_type, media in body["content"].items():
+            media["example"] = example + ("\n" if media_type.endswith("ndjson") else "")
 
 
 def _operations(document: Json) -> Iterator[tuple[str, Json]]:
