@@ -58,6 +58,7 @@ class ReadingAdmin(GatedAdmin[Reading]):
     """Leaves, newest first; found by action and by whole subjects."""
 
     to_view = Capability.LEDGER_READ
+    place = 30
     list_display = ("index", "at", "action", "actor", "subjects_in_a_row")
     list_filter = (ActionFilter,)
     search_fields = ("subjects",)

@@ -17,6 +17,7 @@ class StaffAdmin(GatedAdmin[User]):
     """Who may come in, and as what."""
 
     to_view = Capability.STAFF_VIEW
+    place, called = 40, "Staff"
     list_display = ("username", "roles", "is_active", "last_login")
     list_filter = ("groups", "is_active")
     search_fields = ("username",)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, TypeVar, cast
 
-from django.contrib.admin import AdminSite
+from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.db import transaction
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -21,6 +22,7 @@ from hub.staff.gate import GatedAdmin
 from hub.staff.roles import roles_of
 from hub.staff.sign_in import MUST_CHANGE, ChangePassword, SignIn, sign_out
 
+_ROOMS = {"auth": "People"}  # by Django's own name of the app
 _View = TypeVar("_View", bound=Callable[..., HttpResponseBase])
 
 
@@ -52,9 +54,25 @@ class HubAdminSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The front page: what waits, in numbers, then every list by room."""
-        open_here = [page for page in self._registry.values() if page.has_module_permission(request)]
-        figures = [figure for page in open_here if isinstance(page, GatedAdmin) for figure in page.figures(request)]
+        pages = sorted(filter(None, map(_gated, self._registry.values())), key=lambda page: page.place)
+        open_here = [page for page in pages if page.has_module_permission(request)]
+        figures = [figure for page in open_here for figure in page.figures(request)]
         return super().index(request, {"figures": figures, **(extra_context or {})})
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """The rooms and their lists in the order of work, under the names people use."""
+        rooms: list[Any] = super().get_app_list(request, app_label)
+        for room in rooms:
+            room["name"] = _ROOMS.get(room["app_label"], room["name"])
+            room["models"].sort(key=lambda listed: self._place(listed["model"]))
+            for listed in room["models"]:
+                page = _gated(self._registry[listed["model"]])
+                listed["name"] = page.called if page is not None and page.called else listed["name"]
+        return sorted(rooms, key=lambda room: self._place(room["models"][0]["model"]))
+
+    def _place(self, model: type[Model]) -> int:
+        page = _gated(self._registry[model])
+        return page.place if page is not None else GatedAdmin.place
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -95,6 +113,10 @@ class HubAdminSite(AdminSite):
             template_name="registration/password_change_form.html",
         )
         return cast("TemplateResponse", view(request))  # or a redirect: Django's stubs know one kind only
+
+
+def _gated(page: ModelAdmin[Any]) -> GatedAdmin[Any] | None:
+    return page if isinstance(page, GatedAdmin) else None
 
 
 site = HubAdminSite(name="admin")

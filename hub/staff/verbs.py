@@ -112,6 +112,11 @@ class VerbAdmin(GatedAdmin[_M]):
         ]
         return super().changelist_view(request, {**(extra_context or {}), "buttons": buttons})
 
+    def describe(self, row: _M) -> Sequence[tuple[str, object]]:
+        """What the form of a verb says of its row, so that nobody acts on a bare id."""
+        del row
+        return ()
+
     def after(self, verb: RowVerb[Any], row: _M) -> str:
         """Where somebody goes on after a verb: the row's page, unless a queue calls."""
         del verb
@@ -144,7 +149,7 @@ class VerbAdmin(GatedAdmin[_M]):
         *,
         back: str,
         onwards: str,
-        row: Model | None,
+        row: _M | None,
     ) -> HttpResponse:
         user = require(request.user, verb.to)
         context = {
@@ -156,6 +161,7 @@ class VerbAdmin(GatedAdmin[_M]):
             "form": form,
             "back": back,
             "original": row,
+            "description": self.describe(row) if row is not None else (),
         }
         if request.method == "POST" and form.is_valid():
             try:

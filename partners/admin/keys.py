@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from hub.staff.roles import Capability
 from hub.staff.site import site
@@ -51,6 +54,7 @@ class SigningKeyAdmin(VerbAdmin[SigningKey]):
     """Partners' public keys."""
 
     to_view = Capability.PARTNERS_VIEW
+    place = 14
     list_display = ("kid", "partner", "state", "activated_at", "retired_at", "revoked_at")
     list_filter = ("state", "partner")
     list_select_related = ("partner",)
@@ -58,9 +62,9 @@ class SigningKeyAdmin(VerbAdmin[SigningKey]):
     ordering = ("-proposed_at",)
     fields = (
         *("partner", "kid", "fingerprint", "jwk", "state", "proposed_at", "activated_at", "endorsed_by"),
-        *("approved_by", "retired_at", "revoked_at", "compromised_at"),
+        *("approved_by", "retired_at", "revoked_at", "compromised_at", "if_compromised"),
     )
-    readonly_fields = ("fingerprint",)
+    readonly_fields = ("fingerprint", "if_compromised")
     row_verbs = (
         RowVerb(
             "activate",
@@ -81,6 +85,12 @@ class SigningKeyAdmin(VerbAdmin[SigningKey]):
         ),
     )
 
+    @admin.display(description="In other hands?")
+    def if_compromised(self, key: SigningKey) -> SafeString:
+        """The way to signals' page, which hides what was received under it."""
+        address = reverse("admin:signals_distrust_list_verb", args=["revoke"])
+        return format_html('<a href="{}?kid={}">Revoke it as compromised</a>', address, key.kid)
+
     @admin.display(description="Fingerprint")
     def fingerprint(self, key: SigningKey) -> str:
         """The thumbprint in hexadecimal, to compare by voice."""
@@ -92,6 +102,7 @@ class ApiKeyAdmin(VerbAdmin[ApiKey]):
     """Partners' bearer credentials. They are issued on the partner's page."""
 
     to_view = Capability.PARTNERS_VIEW
+    place, called = 15, "API keys"
     list_display = ("id", "partner", "label", "issued_at", "expires_at", "last_used_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "partner")
     list_select_related = ("partner",)

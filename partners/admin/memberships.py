@@ -45,6 +45,7 @@ class MembershipAdmin(VerbAdmin[Membership]):
     """Partners in programmes. They begin on the partner's page."""
 
     to_view = Capability.PARTNERS_VIEW
+    place = 12
     list_display = ("partner", "programme", "state", "generation", "may_submit", "may_receive", "training_valid_until")
     list_filter = ("state", "programme", "may_submit", "may_receive", "partner")
     list_select_related = ("partner", "programme")

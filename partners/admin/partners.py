@@ -85,12 +85,13 @@ class PartnerAdmin(VerbAdmin[Partner]):
     """Companies."""
 
     to_view = Capability.PARTNERS_VIEW
-    list_display = ("slug", "name", "state", "is_probationary", "added_at")
+    place = 11
+    list_display = ("slug", "name", "state", "probation", "added_at")
     list_filter = ("state", "is_probationary", "memberships__programme")
     search_fields = ("slug", "name")
     ordering = ("slug",)
-    fields = ("slug", "name", "state", "is_probationary", "added_at", "more")
-    readonly_fields = ("more",)
+    fields = ("slug", "name", "state", "probation", "added_at", "more")
+    readonly_fields = ("probation", "more")
     list_verbs = (
         ListVerb("enrol", "Enrol a partner", _MANAGE, "A new partner begins on probation.", _enrol, forms.Enrol),
     )
@@ -172,6 +173,11 @@ class PartnerAdmin(VerbAdmin[Partner]):
             is_offered=lambda partner: partner.state != PartnerState.LEFT,
         ),
     )
+
+    @admin.display(description="Probation")
+    def probation(self, partner: Partner) -> str:
+        """In words: Django would draw a red cross for the good case."""
+        return "its signals wait for a person" if partner.is_probationary else "none"
 
     @admin.display(description="See also")
     def more(self, partner: Partner) -> SafeString:

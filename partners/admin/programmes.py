@@ -33,6 +33,7 @@ class ProgrammeAdmin(VerbAdmin[Programme]):
     """Sharing agreements."""
 
     to_view = Capability.PARTNERS_VIEW
+    place = 13
     list_display = ("slug", "name", "agreement_version", "is_training_required", "added_at")
     search_fields = ("slug", "name")
     ordering = ("slug",)

@@ -90,7 +90,8 @@ class EndpointAdmin(ListOnly[Endpoint]):
     """Partners' webhook addresses. Partners add, change and remove them by REST."""
 
     to_view = Capability.ENDPOINTS_VIEW
-    list_display = ("identity", "partner", "programme", "host", "state_shown", "lag", "failures", "last_attempt")
+    place = 2
+    list_display = ("identity", "partner", "programme", "host", "state_shown", "lag", "in_a_row", "last_attempt")
     list_filter = (ByEndpointState, ByPartner, ByProgramme)
     ordering = ("created_at",)
     fields = ()
@@ -182,7 +183,7 @@ class EndpointAdmin(ListOnly[Endpoint]):
         return f"{shown.behind} changes, {_seconds(shown.seconds)}" if shown.behind else "none"
 
     @admin.display(description="Failures in a row")
-    def failures(self, endpoint: Endpoint) -> int:
+    def in_a_row(self, endpoint: Endpoint) -> int:
         """Since the last success."""
         return endpoint.failures
 

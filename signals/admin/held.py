@@ -41,7 +41,7 @@ class HeldQueue(ListOnly[Signal]):
     """A second list over signals, shown by SignalAdmin under an address of its own."""
 
     to_view = Capability.SIGNALS_VIEW
-    list_display = ("identity", "waiting", "programme", "issuer", "indicator_type", "value", "violation", "reasons")
+    list_display = ("identity", "waiting", "programme", "issuer", "kind", "value", "violation", "reasons")
     list_filter = (ByProgramme, ByIssuer, ByType)
     list_display_links = None  # the addresses around this list are not Django's: the column makes its own
     ordering = ("arrival",)
@@ -102,6 +102,11 @@ class HeldQueue(ListOnly[Signal]):
         """Masked."""
         return str(beside(signal)[2])
 
+    @admin.display(description="Type")
+    def kind(self, signal: Signal) -> str:
+        """Of the indicator."""
+        return signal.indicator_type
+
     @admin.display(description="Why it is held")
     def reasons(self, signal: Signal) -> SafeString:
         """The codes, their meaning on hovering."""
@@ -126,7 +131,7 @@ def _decide(request: HttpRequest, chosen: QuerySet[Signal], verb: Callable[..., 
             verb(identity, actor=f"staff:{user.pk}", at=timezone.now())
             decided += 1
         except Refusal as refusal:
-            messages.warning(request, f"{short(identity)}: {refusal.detail}")
+            messages.warning(request, f"Signal {short(identity)}: {refusal.detail}")
     if decided:
         messages.success(request, f"{decided} signal{'s' if decided > 1 else ''} {done}.")
     return HttpResponseRedirect(request.get_full_path())

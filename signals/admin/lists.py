@@ -26,11 +26,14 @@ class ListOnly(VerbAdmin[_M]):
     """A list narrowed by its own filters alone: no column of the database is asked through the URL."""
 
     sortable_by = ()
+    show_facets = admin.ShowFacets.NEVER  # counting every choice would read every row
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Nothing but the filters, which take their own parameters away first."""
-        del lookup, value, request
-        return False
+        """The filters' own parameters; no other column is compared with what an address says."""
+        del value, request
+        return lookup in {
+            one.parameter_name for one in self.list_filter if isinstance(one, type) and issubclass(one, Closed)
+        }
 
     def beside(self, rows: list[_M]) -> Mapping[Any, object]:
         """What the columns show of these rows besides the rows, by primary key, in a fixed number of queries."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -80,6 +81,7 @@ class WarningListAdmin(ListOnly[WarningList]):
     """Lists of well-known harmless values."""
 
     to_view = Capability.SIGNALS_VIEW
+    place = 4
     list_display = ("name", "version", "entry_count", "imported_at")
     ordering = ("name",)
     fields = ("name", "version", "description", "entry_count", "imported_at")
@@ -114,7 +116,8 @@ class DistrustAdmin(ListOnly[Distrust]):
     """Keys that fell."""
 
     to_view = Capability.SIGNALS_VIEW
-    list_display = ("kid", "partner", "since_shown", "at", "state_shown")
+    place, called = 5, "Fallen keys"
+    list_display = ("kid", "partner", "since_shown", "fell", "state_shown")
     ordering = ("-at",)
     fields = ("kid_alone", "since", "at", "is_settled", "touched")
     readonly_fields = ("kid_alone", "touched")
@@ -138,10 +141,6 @@ class DistrustAdmin(ListOnly[Distrust]):
         address = reverse("admin:signals_distrust_changelist")
         return [Figure("fallen keys not settled yet", str(unsettled), address, is_alarm=unsettled > 0)]
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The list under the name people know it by."""
-        return super().changelist_view(request, {"title": "Fallen keys", **(extra_context or {})})
-
     def beside(self, rows: list[Distrust]) -> dict[Any, tuple[str, str]]:
         """The key's kid and its partner."""
         keys, partners = public.signing_keys_by_id({row.key_id for row in rows}), public.partner_slugs()
@@ -161,6 +160,11 @@ class DistrustAdmin(ListOnly[Distrust]):
     def since_shown(self, fallen: Distrust) -> object:
         """The moment, or for all its time."""
         return fallen.since or "ever"
+
+    @admin.display(description="Fell")
+    def fell(self, fallen: Distrust) -> datetime:
+        """When it was revoked."""
+        return fallen.at
 
     @admin.display(description="Signals hidden")
     def state_shown(self, fallen: Distrust) -> SafeString:

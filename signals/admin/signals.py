@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -65,9 +66,9 @@ class SignalAdmin(ListOnly[Signal]):
     """What partners said, as it stands now."""
 
     to_view = Capability.SIGNALS_VIEW
+    place = 1
     list_display = (
-        *("identity", "programme", "issuer", "indicator_type", "value", "state_shown", "revision"),
-        *("received_at", "expires_at"),
+        *("identity", "programme", "issuer", "kind", "value", "state_shown", "revision", "received", "expires"),
     )
     list_filter = (ByState, ByProgramme, ByType, ByIssuer)
     ordering = ("-arrival",)
@@ -142,6 +143,17 @@ class SignalAdmin(ListOnly[Signal]):
             *super().get_urls(),
         ]
 
+    def describe(self, row: Signal) -> list[tuple[str, object]]:
+        """What is decided about."""
+        programme, issuer, masked = self.beside([row])[row.id]
+        return [
+            ("Issuer", f"{issuer}, in {programme}"),
+            (row.indicator_type, masked),
+            ("Violation", row.violation),
+            ("State", badge(row.state)),
+            ("Held for", held.reasons_shown(row.held_reasons) or "—"),
+        ]
+
     def after(self, verb: RowVerb[Any], row: Signal) -> str:
         """Who decides about the held goes on in the queue."""
         return reverse("admin:signals_signal_held") if verb.name in {"approve", "refuse"} else super().after(verb, row)
@@ -165,7 +177,7 @@ class SignalAdmin(ListOnly[Signal]):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list, with the way to the queue and to the search."""
         may_search = has(request.user, Capability.SIGNALS_SEARCH)
-        return super().changelist_view(request, {"title": "Signals", "may_search": may_search, **(extra_context or {})})
+        return super().changelist_view(request, {"may_search": may_search, **(extra_context or {})})
 
     def _held(self, request: HttpRequest) -> HttpResponse:
         return held.HeldQueue(self.model, self.admin_site).changelist_view(request)
@@ -198,6 +210,21 @@ class SignalAdmin(ListOnly[Signal]):
     def value(self, signal: Signal) -> str:
         """Masked."""
         return str(beside(signal)[2])
+
+    @admin.display(description="Type")
+    def kind(self, signal: Signal) -> str:
+        """Of the indicator."""
+        return signal.indicator_type
+
+    @admin.display(description="Received")
+    def received(self, signal: Signal) -> datetime:
+        """By the hub."""
+        return signal.received_at
+
+    @admin.display(description="Expires")
+    def expires(self, signal: Signal) -> datetime:
+        """Unless it is withdrawn before."""
+        return signal.expires_at
 
     @admin.display(description="State")
     def state_shown(self, signal: Signal) -> SafeString:

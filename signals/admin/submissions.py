@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +40,8 @@ class SubmissionAdmin(ListOnly[Submission]):
     """Batches of statements."""
 
     to_view = Capability.SUBMISSIONS_VIEW
-    list_display = ("identity", "partner", "received_at", "state_shown", "statement_count", "verdicts", "took")
+    place = 3
+    list_display = ("identity", "partner", "received", "state_shown", "statements", "verdicts", "took")
     list_filter = (ByProgress, ByPartner)
     ordering = ("-received_at",)
     fields = ()
@@ -90,13 +92,18 @@ class SubmissionAdmin(ListOnly[Submission]):
         """By slug."""
         return str(beside(submission)[0])
 
+    @admin.display(description="Received")
+    def received(self, submission: Submission) -> datetime:
+        """When the body was kept."""
+        return submission.received_at
+
     @admin.display(description="State")
     def state_shown(self, submission: Submission) -> SafeString:
         """In its colour."""
         return badge(submission.state)
 
     @admin.display(description="Statements")
-    def statement_count(self, submission: Submission) -> int:
+    def statements(self, submission: Submission) -> int:
         """How many lines came."""
         return submission.statement_count
 

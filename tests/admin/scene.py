@@ -13,7 +13,6 @@ from django.test import Client
 
 from hub.staff.roles import Role
 from partners import public
-from partners.models import Partner
 from signals.lifecycle import endpoints, quarantine
 from signals.lifecycle.import_warning_list import import_list
 from signals.models import Attempt, Endpoint, Signal, WarningList
@@ -44,7 +43,7 @@ class Scene:
 
 def a_person(name: str, *roles: Role) -> User:
     """Somebody of the hub's own people, with these roles and no password."""
-    user = User.objects.create(username=name, is_staff=True)
+    user, _ = User.objects.get_or_create(username=name, is_staff=True)
     user.groups.set([Group.objects.get_or_create(name=role.value)[0] for role in roles])
     return user
 
@@ -133,8 +132,3 @@ def hold_many(company: Company, count: int, *, at: datetime | None = None) -> li
     company.say(*(company.sign(a_username(company, f"somebody.{number}")) for number in range(count)), at=at)
     settle()
     return list(Signal.objects.filter(issuer_id=company.partner.pk, state="held"))
-
-
-def everybody() -> list[Partner]:
-    """Every partner."""
-    return list(Partner.objects.all())

@@ -1,0 +1,189 @@
+"""Every address of the admin × every role × GET and POST, walked from the URL configuration: no door is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, reverse
+
+from hub.staff.gate import GatedAdmin
+from hub.staff.roles import Capability, Role, capabilities
+from hub.staff.site import site
+from hub.staff.verbs import VerbAdmin
+from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
+from signals.models import Distrust, Endpoint, Signal, Submission, WarningList
+from tests.admin.scene import Scene, a_scene, at_the_desk
+
+pytestmark = pytest.mark.usefixtures("committed_db")
+C = Capability
+
+OPEN_TO_ALL_STAFF = {"index", "password_change", "password_change_done", "jsi18n", "app_list", "logout"}
+OPEN_TO_EVERYBODY = {"login"}
+NOWHERE = {"autocomplete", "view_on_site", ""}  # they answer 403 or 404 to whoever asks: nothing of ours uses them
+OWN_PAGES: dict[str, tuple[Capability, Capability | None]] = {  # what a GET and a POST need
+    "signals_signal_held": (C.SIGNALS_VIEW, C.SIGNALS_VIEW),  # its two acts are tested below, one by one
+    "signals_signal_search": (C.SIGNALS_SEARCH, C.SIGNALS_SEARCH),
+    "signals_signal_reveal": (C.SIGNALS_REVEAL, C.SIGNALS_REVEAL),
+}
+DJANGOS = {"changelist", "add", "history", "delete", "change"}
+
+TO_VIEW = {
+    Signal: C.SIGNALS_VIEW,
+    Submission: C.SUBMISSIONS_VIEW,
+    Endpoint: C.ENDPOINTS_VIEW,
+    WarningList: C.SIGNALS_VIEW,
+    Distrust: C.SIGNALS_VIEW,
+    Partner: C.PARTNERS_VIEW,
+    Programme: C.PARTNERS_VIEW,
+    Membership: C.PARTNERS_VIEW,
+    SigningKey: C.PARTNERS_VIEW,
+    ApiKey: C.PARTNERS_VIEW,
+    User: C.STAFF_VIEW,
+}
+
+
+@pytest.fixture(scope="module")
+def scene(_committed_module: None) -> Scene:
+    """One for all: whoever may not, changes nothing; whoever may, only looks."""
+    return a_scene()
+
+
+def names() -> Iterator[str]:
+    """The name of every pattern under /admin/, app by app."""
+
+    def walk(patterns: list[Any]) -> Iterator[str]:
+        for pattern in patterns:
+            if isinstance(pattern, URLResolver):
+                yield from walk(pattern.url_patterns)
+            elif isinstance(pattern, URLPattern):
+                yield pattern.name or ""
+
+    return walk(site.urls[0])
+
+
+def pages() -> dict[str, GatedAdmin[Any]]:
+    """Each registered list by the stem of its addresses' names."""
+    found = {f"{m._meta.app_label}_{m._meta.model_name}": p for m, p in site._registry.items()}
+    return {stem: page for stem, page in found.items() if isinstance(page, GatedAdmin)}
+
+
+def split(name: str) -> tuple[str, str]:
+    stem = next(stem for stem in pages() if name.startswith(f"{stem}_"))
+    return stem, name.removeprefix(f"{stem}_")
+
+
+def test_every_address_is_in_one_of_these_tables() -> None:
+    for name in set(names()) - OPEN_TO_ALL_STAFF - OPEN_TO_EVERYBODY - NOWHERE - set(OWN_PAGES):
+        _, kind = split(name)
+        assert kind in DJANGOS | {"row_verb", "list_verb"}, name
+
+
+def test_every_list_is_gated_by_the_capability_it_should_be() -> None:
+    for model, page in site._registry.items():
+        assert isinstance(page, GatedAdmin), model
+        assert (page.to_add, page.to_change, page.to_delete) == (None, None, None), "life happens by verbs"
+        if model in TO_VIEW:
+            assert page.to_view == TO_VIEW[model]
+
+
+def a_row(page: GatedAdmin[Any]) -> Any:
+    return page.model._default_manager.order_by("pk").first()
+
+
+@pytest.mark.parametrize("role", [*Role, None, "anonymous"])
+def test_each_door_opens_to_its_roles_only(scene: Scene, role: Role | str | None) -> None:
+    client, held = _somebody(role)
+    closed = 302 if role in {None, "anonymous"} else 403  # strangers are sent to the form
+    wrong = []
+    for name in sorted(set(names()) - OPEN_TO_ALL_STAFF - OPEN_TO_EVERYBODY - NOWHERE - set(OWN_PAGES)):
+        stem, kind = split(name)
+        page = pages()[stem]
+        may_see, row = page.to_view in held, a_row(page)
+        if kind in {"row_verb", "list_verb"}:
+            continue  # the next test
+        arguments = [] if kind in {"changelist", "add"} else [row.pk if row is not None else 1]
+        address = reverse(f"admin:{name}", args=arguments)
+        if row is None and arguments:
+            continue  # leaves of the ledger: there are none without a sequencer
+        expected = 200 if may_see and kind in {"changelist", "change", "history"} else closed
+        answers = {"GET": client.get(address).status_code, "POST": client.post(address).status_code}
+        may_post = {200} if expected == 200 and kind in {"changelist", "history"} else {closed, 403}
+        if answers["GET"] != expected or answers["POST"] not in may_post:
+            wrong.append((name, answers, expected))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", [*Role, None, "anonymous"])
+def test_each_verb_is_there_for_its_roles_only(scene: Scene, role: Role | str | None) -> None:
+    client, held = _somebody(role)
+    closed = 302 if role in {None, "anonymous"} else 403
+    wrong, asked = [], 0
+    for stem, page in pages().items():
+        if not isinstance(page, VerbAdmin):
+            continue
+        row = a_row(page)
+        verbs = [(verb, reverse(f"admin:{stem}_row_verb", args=[row.pk, verb.name])) for verb in page.row_verbs]
+        verbs += [(verb, reverse(f"admin:{stem}_list_verb", args=[verb.name])) for verb in page.list_verbs]
+        for verb, address in verbs:
+            asked += 1
+            may = verb.to in held and page.to_view in held
+            expected = {200} if may else {closed, 404}  # 404: not even the row may be seen
+            if client.get(address).status_code not in expected or (
+                not may and client.post(address, {"reason": "x"}).status_code not in expected
+            ):
+                wrong.append(address)
+    assert asked > 25
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", [*Role, None, "anonymous"])
+def test_the_rooms_own_pages(scene: Scene, role: Role | str | None) -> None:
+    client, held = _somebody(role)
+    closed = 302 if role in {None, "anonymous"} else 403
+    reveal = reverse("admin:signals_signal_reveal", args=[scene.held.pk])
+    search = reverse("admin:signals_signal_search")
+    queue = reverse("admin:signals_signal_held")
+    assert client.get(queue).status_code == (200 if C.SIGNALS_VIEW in held else closed)
+    assert client.get(search).status_code == (200 if C.SIGNALS_SEARCH in held else closed)
+    assert client.post(search, {"type": "url"}).status_code == (200 if C.SIGNALS_SEARCH in held else closed)
+    assert client.get(reveal).status_code == (405 if C.SIGNALS_REVEAL in held else closed)
+    assert client.post(reveal).status_code == (200 if C.SIGNALS_REVEAL in held else closed)
+    for name in OPEN_TO_ALL_STAFF - {"app_list", "logout"}:
+        assert client.get(reverse(f"admin:{name}")).status_code == (200 if held or role in list(Role) else 302)
+
+
+@pytest.mark.parametrize("role", [role for role in Role if C.SIGNALS_TRIAGE not in capabilities([role])])
+@pytest.mark.parametrize("act", ["approve", "refuse"])
+def test_ticking_without_the_capability_decides_nothing(scene: Scene, role: Role, act: str) -> None:
+    client, _ = _somebody(role)
+    ticked = {"action": act, "index": "0", "_selected_action": [str(scene.held.pk)]}
+    client.post(reverse("admin:signals_signal_held"), ticked)
+    scene.held.refresh_from_db()
+    assert scene.held.state == "held"
+    assert b"_selected_action" not in client.get(reverse("admin:signals_signal_held")).content
+
+
+def test_nothing_opens_to_a_superuser_without_a_role(scene: Scene) -> None:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="a long and pleasant sentence"))
+    for name in set(names()) - OPEN_TO_EVERYBODY - NOWHERE:
+        if name.endswith(("_changelist", "_held", "_search")) or name == "index":
+            assert client.get(reverse(f"admin:{name}")).status_code == 302, name
+
+
+@pytest.mark.parametrize("asked", ["value_index__startswith=x", "statement_id=1", "key_id__gt=0"])
+def test_no_list_of_signals_compares_a_column_with_an_address(scene: Scene, asked: str) -> None:
+    client, _ = _somebody(Role.ANALYST)
+    assert client.get(f"/admin/signals/signal/?{asked}").status_code in {302, 400}
+
+
+def _somebody(role: Role | str | None) -> tuple[Client, frozenset[Capability]]:
+    if role == "anonymous":
+        return Client(), frozenset()
+    if isinstance(role, Role):
+        return at_the_desk(role), capabilities([role])
+    return at_the_desk(), frozenset()
