@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -14,11 +15,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 _PLAIN_EVERY_SECONDS = 2.0
 
 
+class _Standard(Console):
+    """Standard output, which goes quiet, while the demo goes on, when nobody reads any more (`| head`)."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process here."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Screen:
-    """Standard output. Goes quiet, and the demo goes on, when nobody reads any more."""
+    """What the scenes write on: standard output, unless told otherwise."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or _Standard(highlight=False, soft_wrap=True)
 
     def scene(self, title: str) -> None:
         """A heading."""
@@ -43,9 +53,8 @@ class Screen:
         """Bars, one for each name, to be used as a context."""
         return Bars(self, totals)
 
-    def _print(self, what: object) -> None:
-        with contextlib.suppress(BrokenPipeError, ValueError):
-            self.console.print(what)
+    def _print(self, what: str) -> None:
+        self.console.print(what)
 
 
 class Bars:

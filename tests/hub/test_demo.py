@@ -39,6 +39,19 @@ def test_a_file_of_values_travels_and_every_expectation_holds(tmp_path: Path) ->
     assert [entry.name for entry in tmp_path.iterdir() if entry.is_dir()] == ["demo"], "it touched another home"
 
 
+@pytest.mark.story
+def test_the_built_in_examples_travel_as_readme_says(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    played = demo(tmp_path, "--exit")
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "✗" not in played.stdout
+    shown = (HOUSE / "README.md").read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
+    kept = [
+        line for line in shown.splitlines() if not any(character.isdigit() for character in line) and "…" not in line
+    ]
+    assert [line for line in kept if line not in played.stdout] == [], "README shows what the demo no longer says"
+
+
 def test_input_and_type_go_together(tmp_path: Path) -> None:
     refused = demo(tmp_path, "--input", "README.md")
     assert refused.returncode == 1
