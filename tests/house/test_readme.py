@@ -118,7 +118,7 @@ def test_five_minutes_with_curl(tmp_path: Path) -> None:
                 env=environment(home) | {"PATH": os.environ["PATH"]},
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=200,
                 check=False,
             )
             assert told.returncode == 0, told.stderr

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
+from heliograph_client.hub import HubProblem
 
 from hub import embedded
 from hub.demo import examples, home
@@ -104,6 +105,9 @@ class Command(BaseCommand):
                     self._stay(hub, screen)
             except KeyboardInterrupt:
                 screen.say("stopping …")
+            except HubProblem as problem:
+                has_ended = True
+                expectations.expect(False, "the hub answers what it is asked", found=problem)
             except CannotStart as error:
                 raise CommandError("\n".join([str(error), *last_words])) from None
             finally:
