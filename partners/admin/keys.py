@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from hub.staff.roles import Capability
+from hub.staff.roles import Capability, has
 from hub.staff.site import site
 from hub.staff.verbs import RowVerb, ShownOnce, VerbAdmin, Who
 from partners.admin import forms
 from partners.core import keys
-from partners.core.scopes import Scope
 from partners.core.states import KeyState
 from partners.lifecycle.activate_key import activate_key
 from partners.lifecycle.retire_key import retire_key
@@ -45,7 +45,7 @@ def _revoke(key: ApiKey, _given: dict[str, Any], who: Who) -> str:
 
 def _roll(key: ApiKey, given: dict[str, Any], who: Who) -> ShownOnce:
     slug, overlap = key.partner.slug, forms.Roll.overlap(given)
-    issued = roll_api_key(key.pk, partner_slug=slug, within=frozenset(Scope), old_expires_in=overlap, **who)
+    issued = roll_api_key(key.pk, partner_slug=slug, asked_with=None, old_expires_in=overlap, **who)
     return ShownOnce(f"API key {issued.row.pk} of {slug} replaces {key.pk}. This is shown once.", issued.token)
 
 
@@ -62,7 +62,7 @@ class SigningKeyAdmin(VerbAdmin[SigningKey]):
     ordering = ("-proposed_at",)
     fields = (
         *("partner", "kid", "fingerprint", "jwk", "state", "proposed_at", "activated_at", "endorsed_by"),
-        *("approved_by", "retired_at", "revoked_at", "compromised_at", "if_compromised"),
+        *("approved_by", "retired_at", "revoked_at", "compromised_at"),
     )
     readonly_fields = ("fingerprint", "if_compromised")
     row_verbs = (
@@ -84,6 +84,11 @@ class SigningKeyAdmin(VerbAdmin[SigningKey]):
             is_offered=lambda key: key.state in (KeyState.PROPOSED, KeyState.ACTIVE),
         ),
     )
+
+    def get_fields(self, request: HttpRequest, obj: SigningKey | None = None) -> list[Any]:
+        """The facts; and for who manages keys, what to do when one is in other hands."""
+        may = obj is not None and obj.state != KeyState.REVOKED and has(request.user, _MANAGE)
+        return [*super().get_fields(request, obj), *(["if_compromised"] if may else [])]
 
     @admin.display(description="In other hands?")
     def if_compromised(self, key: SigningKey) -> SafeString:

@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, reverse
 from hub.staff.gate import GatedAdmin
 from hub.staff.roles import Capability, Role, capabilities
 from hub.staff.site import site
-from hub.staff.verbs import VerbAdmin
+from hub.staff.verbs import ListVerb, RowVerb, VerbAdmin
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
 from signals.models import Distrust, Endpoint, Signal, Submission, WarningList
 from tests.admin.scene import Scene, a_scene, at_the_desk
@@ -126,7 +126,9 @@ def test_each_verb_is_there_for_its_roles_only(scene: Scene, role: Role | str | 
         if not isinstance(page, VerbAdmin):
             continue
         row = a_row(page)
-        verbs = [(verb, reverse(f"admin:{stem}_row_verb", args=[row.pk, verb.name])) for verb in page.row_verbs]
+        verbs: list[tuple[RowVerb[Any] | ListVerb, str]] = [
+            (verb, reverse(f"admin:{stem}_row_verb", args=[row.pk, verb.name])) for verb in page.row_verbs
+        ]
         verbs += [(verb, reverse(f"admin:{stem}_list_verb", args=[verb.name])) for verb in page.list_verbs]
         for verb, address in verbs:
             asked += 1
