@@ -5,6 +5,9 @@ A task may be lost, doubled or late. It takes no arguments that matter: what is 
 
 from __future__ import annotations
 
+import logging
+import time
+
 from celery import shared_task
 from django.utils import timezone
 
@@ -12,6 +15,7 @@ from hub.ledger import serving
 from signals import queries, wake
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
+from signals.lifecycle.farewell import mark_leaving
 from signals.lifecycle.publish import programmes_waiting
 from signals.lifecycle.publish import publish as publish_programme
 from signals.lifecycle.purge import destroy_spent_months, forget_tombstones, purge_due
@@ -19,6 +23,9 @@ from signals.lifecycle.quarantine import settle_fallen_keys
 from signals.lifecycle.sweep import note_sweep
 from signals.lifecycle.verify import verify_next
 
+logger = logging.getLogger(__name__)
+
+_SWEEP_SECONDS = 20  # of steps in one sweep; a large fall goes on in the next
 _TURNS = 200  # of a loop in one task: long enough to work off a backlog, short enough to be asked to stop
 
 
@@ -52,21 +59,24 @@ def deliver(**_: object) -> None:
 
 @shared_task(name="signals.sweep")
 def sweep(**_: object) -> None:
-    """Look for due rows whose wake-up was lost; every few seconds, whoever runs it."""
+    """Look for due rows whose wake-up was lost; every few seconds, whoever runs it.
+
+    The wake-ups come first and each step stands alone, so that a fault in one of them holds up none of the others.
+    """
+    note_sweep(at=timezone.now())
     if not serving.may_serve():
         return
-    at = timezone.now()
-    note_sweep(at=at)
-    for _turn in range(_TURNS):
-        if settle_fallen_keys(at=at) + expire_due(at=at) == 0:
-            break
     due = queries.due()
-    if due.verify:
-        wake.verify()
-    if due.publish:
-        wake.publish()
-    if due.deliver:
-        wake.deliver()
+    for is_due, nudge in ((due.verify, wake.verify), (due.publish, wake.publish), (due.deliver, wake.deliver)):
+        if is_due:
+            nudge()
+    until = time.monotonic() + _SWEEP_SECONDS
+    for step in (settle_fallen_keys, expire_due, mark_leaving):
+        try:
+            while time.monotonic() < until and step(at=timezone.now()):
+                note_sweep(at=timezone.now())
+        except Exception as error:
+            logger.exception("sweep.failed", extra={"task": step.__name__, "reason": type(error).__name__})
 
 
 @shared_task(name="signals.purge")

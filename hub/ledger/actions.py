@@ -82,6 +82,7 @@ ACTIONS: dict[str, Action] = {
     "statement.accepted": Action("A statement was verified and accepted."),
     "statement.held": Action("A statement was verified and held for review."),
     "statement.refused": Action("A statement was refused; holds the stable code."),
+    "statement.undone": Action("Withdrawals and routings signed with a fallen key count no more; holds their number."),
     "submission.received": Action("A batch of statements was accepted durably, before anything else was done with it."),
     "value.revealed": Action("A member of staff was shown an indicator's value in full."),
     "value.searched": Action("A member of staff searched for an indicator's value."),

@@ -244,6 +244,16 @@ class UnknownPartner(LineRefusal):
     code = "unknown-partner"
 
 
+class InternalError(LineRefusal):
+    """The hub failed at this statement, again and again, and gave up on its submission.
+
+    The fault is the hub's and has been noted. Nothing of the submission took effect; submit it again later, or tell the
+    hub's operator its id.
+    """
+
+    code = "internal-error"
+
+
 class SupersededMismatch(LineRefusal):
     """A revision must keep the programme, the type and the value of what it supersedes.
 
@@ -393,6 +403,26 @@ class MembershipEnded(RequestRefusal):
     """
 
     code = "membership-ended"
+
+
+class TooManyEndpoints(RequestRefusal):
+    """You have as many webhook endpoints in this programme as the hub serves.
+
+    Every change is rendered and posted once for each. Remove one that is not needed any more; one endpoint can feed any
+    number of systems of yours.
+    """
+
+    code = "too-many-endpoints"
+
+
+class EndpointHeld(RequestRefusal):
+    """The hub's operator stopped this endpoint, and only the operator starts it again.
+
+    Its `state_reason` is `paused-by-operator` or `disabled-by-operator`. Its address, filter and batch size may be
+    changed meanwhile; ask the operator when it is mended.
+    """
+
+    code = "endpoint-held"
 
 
 class WarningListUnusable(RequestRefusal):

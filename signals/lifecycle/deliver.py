@@ -26,6 +26,7 @@ from hub.vault import keyring
 from partners import public
 from partners.public import MembershipFacts
 from signals.core.backoff import wait_after
+from signals.core.endpoints import STATE_OF, Stop
 from signals.core.refusals import CursorExpired
 from signals.delivery import payload, signing
 from signals.delivery.flights import Courier, Flights
@@ -144,14 +145,14 @@ def settle(batch: Batch, outcome: Outcome, *, at: datetime) -> None:
     free: dict[str, object] = {"lease_token": None, "lease_until": None, "next_attempt_at": at}
     with transaction.atomic():
         if outcome.delivered and batch.is_farewell:
-            updated = rows.update(**free, last_success_at=at) and _close(endpoint, "membership-ended", at=at)
+            updated = rows.update(**free, last_success_at=at) and _close(endpoint, Stop.MEMBERSHIP_ENDED, at=at)
         elif outcome.delivered:
             grown = Least(F("max_batch_size"), F("batch_size") * 2)
             updated = rows.update(
                 **free, position=batch.to, in_flight_to=None, failures=0, last_success_at=at, batch_size=grown
             )
         elif outcome.gone:
-            updated = rows.update(**free, failures=F("failures") + 1) and _close(endpoint, "gone", at=at)
+            updated = rows.update(**free, failures=F("failures") + 1) and _close(endpoint, Stop.GONE, at=at)
         elif outcome.failure in _OURS:
             free["next_attempt_at"] = at + wait_after(1, rng=_jitter)
             updated = rows.update(**free)
@@ -197,12 +198,13 @@ def _prepare(endpoint: Endpoint, token: UUID, *, at: datetime) -> tuple[Batch, R
         return None
 
 
-def _close(endpoint: Endpoint, reason: str, *, at: datetime) -> int:
+def _close(endpoint: Endpoint, reason: Stop, *, at: datetime) -> int:
     """Switch it off. Should its partner switch it on again, it walks from the start: its copy has been erased."""
-    change: dict[str, Any] = {"state": "disabled", "state_reason": reason, "lease_token": None, "lease_until": None}
-    if reason == "membership-ended":
+    change: dict[str, Any] = {"state": STATE_OF[reason], "state_reason": reason.value}
+    change |= {"lease_token": None, "lease_until": None}
+    if reason is Stop.MEMBERSHIP_ENDED:
         change |= {"walk": None, "position": START, "in_flight_to": None, "is_leaving": False}
-    facts = {"reason": reason}
+    facts = {"state": STATE_OF[reason], "reason": reason.value}
     record("endpoint.disabled", actor="system:deliverer", at=at, subjects=[f"endpoint:{endpoint.id}"], facts=facts)
     return Endpoint.objects.filter(id=endpoint.id).update(**change)
 
@@ -214,7 +216,7 @@ def _farewell(endpoint: Endpoint, token: UUID, programme_slug: str, *, at: datet
     if walk is None:
         with transaction.atomic():
             if Endpoint.objects.filter(id=endpoint.id, lease_token=token).update(lease_token=None):
-                _close(endpoint, "membership-ended", at=at)
+                _close(endpoint, Stop.MEMBERSHIP_ENDED, at=at)
         return None
     body = payload.farewell(programme=programme_slug, channel=channel_of(endpoint), epoch=walk.epoch, walk=walk.pk)
     place = Place(walk, endpoint.position)

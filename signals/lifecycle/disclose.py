@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -18,10 +19,13 @@ from hub.vault import keyring
 from partners import public
 from partners.public import MembershipFacts
 from signals.core.refusals import CursorExpired
+from signals.distrust import HAS_FALLEN
 from signals.lifecycle.examine import context
 from signals.lifecycle.moves import root_of_pairs
 from signals.lifecycle.walk import FORGOTTEN, Place
 from signals.models import Disclosure
+
+MAX_PAGE_BYTES = 4 * 1024 * 1024  # of sealed items: one author's padding must not fill a reader's memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,9 @@ def read_page(place: Place, *, reader: Reader, limit: int, at: datetime, up_to: 
         if max(place.position, walk.floor) < purged_to:
             raise CursorExpired(FORGOTTEN)
         end = head if up_to is None else min(head, up_to)
-        more = len(rows) > limit
-        rows = rows[:limit]
+        fitting = _fitting(rows, limit)
+        more = len(rows) > fitting
+        rows = rows[:fitting]
         to = rows[-1].position if more else max(end, place.position)
         listed = place.position < walk.floor <= to
         if rows or listed:
@@ -101,7 +106,8 @@ class Page:
         return not self.rows and not self.listed
 
 
-def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tuple[int, int, list[_Row]]:
+def page_query(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tuple[str, dict[str, Any]]:
+    """The one statement that reads a page and one row more, with its parameters."""
     walk = place.walk
     wanted = walk.filter
     clauses = [clause for name, clause in _FILTERS.items() if wanted.get(name)]
@@ -109,8 +115,7 @@ def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tup
         clauses.append("signal.issuer_id <> %(partner)s")
     if up_to is not None:
         clauses.append("signal.position <= %(up_to)s")
-    query = _PAGE.replace("/*filters*/", "".join(f" AND {clause}" for clause in clauses))
-    parameters = {
+    return _PAGE.replace("/*filters*/", "".join(f" AND {clause}" for clause in clauses)), {
         "programme": walk.programme_id,
         "partner": reader.partner_id,
         "after": place.position,
@@ -119,11 +124,25 @@ def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tup
         "up_to": up_to,
         **{name: wanted[name] for name in _FILTERS if wanted.get(name)},
     }
+
+
+def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tuple[int, int, list[_Row]]:
+    query, parameters = page_query(place, reader=reader, limit=limit, up_to=up_to)
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         found = cursor.fetchall()
     head, purged_to = found[0][:2]
     return head or 0, purged_to or 0, [_Row(*row[2:]) for row in found if row[2] is not None]
+
+
+def _fitting(rows: list[_Row], limit: int) -> int:
+    """How many of these rows make a page: at most `limit`, at most MAX_PAGE_BYTES, at least one if there is any."""
+    size = 0
+    for number, row in enumerate(rows[:limit]):
+        size += len(row.sealed or b"")
+        if size > MAX_PAGE_BYTES and number:
+            return number
+    return limit
 
 
 def _record(place: Place, *, to: int, head: int, rows: list[_Row], reader: Reader, at: datetime) -> None:
@@ -174,32 +193,29 @@ _FILTERS = {
 _PAGE = """
 WITH head AS (SELECT position, purged_to FROM signals_head WHERE programme_id = %(programme)s),
 shown AS (
-    (SELECT signal.*, fallen.key_id IS NOT NULL AS has_fallen
-       FROM signals_signal AS signal
-       LEFT JOIN signals_distrust AS fallen ON fallen.key_id = signal.key_id AND NOT signal.is_cleared
-             AND (fallen.since IS NULL OR signal.received_at >= fallen.since)
+    (SELECT signal.*, fall.has_come
+       FROM signals_signal AS signal, LATERAL (SELECT /*has fallen*/ AS has_come) AS fall
       WHERE signal.programme_id = %(programme)s AND signal.position > %(after)s AND signal.audience <> 'only'
         AND NOT (signal.audience = 'except' AND %(partner)s = ANY (signal.audience_partners))
-        AND ((signal.removal = '' AND fallen.key_id IS NULL) OR signal.position > %(floor)s)/*filters*/
+        AND ((signal.removal = '' AND NOT fall.has_come) OR signal.position > %(floor)s)/*filters*/
       ORDER BY signal.position LIMIT %(limit)s)
     UNION ALL
-    (SELECT signal.*, fallen.key_id IS NOT NULL AS has_fallen
+    (SELECT signal.*, fall.has_come
        FROM signals_route AS route
-       JOIN signals_signal AS signal ON signal.id = route.signal_id AND signal.audience = 'only'
-       LEFT JOIN signals_distrust AS fallen ON fallen.key_id = signal.key_id AND NOT signal.is_cleared
-             AND (fallen.since IS NULL OR signal.received_at >= fallen.since)
+       JOIN signals_signal AS signal ON signal.id = route.signal_id AND signal.audience = 'only',
+            LATERAL (SELECT /*has fallen*/ AS has_come) AS fall
       WHERE route.partner_id = %(partner)s AND route.programme_id = %(programme)s AND route.position > %(after)s
-        AND ((signal.removal = '' AND fallen.key_id IS NULL) OR signal.position > %(floor)s)/*filters*/
+        AND ((signal.removal = '' AND NOT fall.has_come) OR signal.position > %(floor)s)/*filters*/
       ORDER BY route.position LIMIT %(limit)s)
     ORDER BY position LIMIT %(limit)s
 )
 SELECT head.position, head.purged_to, shown.position, shown.id, shown.revision, shown.state,
-       CASE WHEN shown.removal = '' AND shown.has_fallen THEN 'quarantined' ELSE shown.removal END,
+       CASE WHEN shown.removal = '' AND shown.has_come THEN 'quarantined' ELSE shown.removal END,
        shown.issuer_id, shown.changed_at, shown.received_at, shown.permitted, shown.statement_id,
-       CASE WHEN shown.removal = '' AND NOT shown.has_fallen THEN statement.sealed END
+       CASE WHEN shown.removal = '' AND NOT shown.has_come THEN statement.sealed END
   FROM (SELECT 1) AS always
   LEFT JOIN head ON true
   LEFT JOIN shown ON true
   LEFT JOIN signals_statement AS statement ON statement.id = shown.statement_id
  ORDER BY shown.position
-"""
+""".replace("/*has fallen*/", HAS_FALLEN)

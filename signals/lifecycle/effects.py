@@ -35,7 +35,7 @@ from signals.core.refusals import (
 from signals.core.statement import from_base64url
 from signals.core.states import State
 from signals.lifecycle import rows
-from signals.lifecycle.examine import Line, Sender
+from signals.lifecycle.examine import Line, Sender, context
 from signals.lifecycle.moves import Kind, Taken, lock_signals, take_positions
 from signals.lifecycle.publish import record_moves
 from signals.lifecycle.rows import AnySignal, AnyStatement, NewSignal, NewStatement
@@ -64,6 +64,9 @@ class _Said:
     typ: str
     digest: bytes
     signal_id: uuid.UUID | None
+    effect: str
+    key_id: int
+    received_at: datetime
 
 
 class Batch:
@@ -80,7 +83,8 @@ class Batch:
         self.changed: dict[uuid.UUID, Signal] = {}
         self.routes: list[tuple[uuid.UUID, int, int]] = []
         self.met: list[AnyStatement] = []  # what waited for its signal and has taken effect on it
-        self.refused_late: list[tuple[AnyStatement, Refusal]] = []  # what waited and cannot take effect
+        self.refused_late: list[tuple[Statement, Refusal]] = []  # what waited since earlier and cannot take effect
+        self.unrouted: list[uuid.UUID] = []  # signals whose routes a fallen key made
         self.slugs = {line.programme.id: line.programme.slug for line in lines if line.programme is not None}
         self.events: list[Event] = []
         self.verdicts: list[tuple[object, ...]] = []
@@ -130,6 +134,12 @@ class Batch:
         if earlier is not None:
             if earlier.typ != line.typ or earlier.digest != line.jws.digest:
                 raise JtiReused("An earlier statement of the partner has this jti and other bytes.", pointer="/jti")
+            if earlier.typ != "signal+jws" and (
+                earlier.effect == "undone" or self._has_fallen(earlier.key_id, earlier.received_at)
+            ):
+                raise JtiReused(
+                    "It was signed with a key that has fallen; say it again under a new jti.", pointer="/jti"
+                )
             self._accept(line, earlier.id, earlier.signal_id)
             return
         if isinstance(line.claims, SignalClaims):
@@ -194,10 +204,18 @@ class Batch:
             )
         if self._is_gone(signal):
             raise SupersededMismatch("The signal has been removed; submit it as a new one.", pointer="/supersedes")
+        if signal.position is not None and claims.handling.audience == "routed" and self._routing_fell(signal):
+            raise SupersededMismatch(
+                "Its routing was signed with a key that has fallen; withdraw it and submit it anew.",
+                pointer="/supersedes",
+            )
         self._check_not_narrower(signal, claims)
+        if signal.has_legal_hold:
+            line.sealed = self._seal_under_hold(signal.statement_id, line, scope)
         routed = claims.handling.audience == "routed"
         if not routed and signal.audience != "programme":
             signal.audience, signal.audience_partners, signal.is_awaiting_routing = "programme", [], False
+            signal.routing_key_id, signal.routed_at = None, None
         signal.statement_id, signal.key_id, signal.received_at = line.id, line.key.id, self.sender.received_at
         signal.is_cleared = False  # a person cleared what was said then, not what is said now
         signal.violation, signal.tlp, signal.permitted = (
@@ -223,6 +241,12 @@ class Batch:
         self._mark(signal)
         return signal
 
+    def _seal_under_hold(self, statement_id: uuid.UUID, line: Line, scope: str) -> bytes:
+        """A revision of a signal under legal hold is kept by the hold's key too, not by its month's."""
+        standing = Statement.objects.values_list("sealed", flat=True).get(id=statement_id)
+        sealer = keyring.sealer(scope, keyring.period_of(bytes(standing or b"")))
+        return sealer.seal(keyring.open_sealed(line.sealed, context=context(line.id)), context=context(line.id))
+
     def _check_not_narrower(self, signal: AnySignal, claims: SignalClaims) -> None:
         if signal.violation != claims.violation:
             raise SupersededMismatch(
@@ -240,6 +264,7 @@ class Batch:
             )
 
     def _about(self, line: Line, claims: RoutingClaims | WithdrawalClaims) -> uuid.UUID | None:
+        assert line.key is not None
         if claims.about.iss != self.sender.partner.slug:
             raise UnknownSignal("A partner routes and withdraws its own signals only.", pointer="/about/iss")
         said = self.said.get(claims.about.jti)
@@ -254,9 +279,8 @@ class Batch:
         if isinstance(claims, WithdrawalClaims):
             self._withdraw(signal, line.id)
         else:
-            self._route(
-                signal, _routed("only" if claims.only is not None else "except", line.routed_to, self.sender.partner.id)
-            )
+            audience = _routed("only" if claims.only is not None else "except", line.routed_to, signal.issuer_id)
+            self._route(signal, audience, key_id=line.key.id, received_at=self.sender.received_at)
         self._say(line, signal.id)
         return signal.id
 
@@ -266,18 +290,18 @@ class Batch:
         What is refused late is as if it had been refused at once: its jti is free again, and the signal stands.
         """
         assert line.jws is not None
-        if bytes(waiting.about_digest or b"") != line.jws.digest or waiting.programme_id != signal.programme_id:
-            return
         try:
+            if bytes(waiting.about_digest or b"") != line.jws.digest or waiting.programme_id != signal.programme_id:
+                raise UnknownSignal("The partner has no signal with this jti and digest.", pointer="/about")
             if self._has_fallen(waiting.key_id, waiting.received_at):
                 raise KeyNotActive("The key that signed it is compromised; sign with an active key.")
             if waiting.typ == "withdrawal+jws":
                 self._withdraw(signal, waiting.id)
             else:
-                self._route(signal, _routed(waiting.routed_kind, waiting.routed_partners, self.sender.partner.id))
+                audience = _routed(waiting.routed_kind, waiting.routed_partners, signal.issuer_id)
+                self._route(signal, audience, key_id=waiting.key_id, received_at=waiting.received_at)
         except Refusal as refusal:
-            self.said.pop(waiting.jti, None)
-            self.refused_late.append((waiting, refusal))
+            self._refuse_late(waiting, refusal)
         else:
             waiting.signal_id, waiting.effect = signal.id, "effective"
             self.met.append(waiting)
@@ -295,7 +319,18 @@ class Batch:
             self.events.append(self._withdrawn(signal.id, self.slugs[signal.programme_id]))
         self._mark(signal)
 
-    def _route(self, signal: AnySignal, audience: _Routed) -> None:
+    def _refuse_late(self, waiting: AnyStatement, refusal: Refusal) -> None:
+        del self.said[waiting.jti]
+        if isinstance(waiting, Statement):
+            self.refused_late.append((waiting, refusal))
+        else:
+            self.new_statements.remove(waiting)
+            for number, verdict in enumerate(self.verdicts):
+                if verdict[_STATEMENT_ID] == waiting.id:
+                    self.verdicts[number] = (*verdict[:4], *_refused(refusal))
+        self._note("statement.refused", [], {"typ": waiting.typ, "code": refusal.code, "late": True}, None)
+
+    def _route(self, signal: AnySignal, audience: _Routed, *, key_id: int, received_at: datetime) -> None:
         if self._is_gone(signal):
             raise UnknownSignal("The signal has been removed.", pointer="/about")
         if signal.position is not None and self._is_hidden(signal):
@@ -304,6 +339,9 @@ class Batch:
             )
         if signal.audience == "programme":
             raise AudienceNarrowed("The signal is for the whole programme; an audience only widens.", pointer="/about")
+        if self._routing_fell(signal):  # nobody has seen it: whom the fallen key named counts no more
+            signal.is_awaiting_routing, signal.audience, signal.audience_partners = True, "only", []
+            self.unrouted.append(signal.id)
         old = _Routed(signal.audience, frozenset(signal.audience_partners))
         if not signal.is_awaiting_routing:
             if old == audience:
@@ -313,6 +351,7 @@ class Batch:
             raise TlpNeedsRouting("A red signal is routed to named partners with `only`.", pointer="/except")
         signal.audience, signal.audience_partners = audience.kind, sorted(audience.partners)
         signal.is_awaiting_routing = False
+        signal.routing_key_id, signal.routed_at = key_id, received_at
         if audience.kind == "only":
             known = old.partners if old.kind == "only" else frozenset()
             self.routes += [(signal.id, partner, signal.programme_id) for partner in sorted(audience.partners - known)]
@@ -356,7 +395,9 @@ class Batch:
             statement.routed_kind = "only" if line.claims.only is not None else "except"
             statement.routed_partners = sorted(line.routed_to)
         self.new_statements.append(statement)
-        self.said[line.jti] = _Said(line.id, line.typ, line.jws.digest, signal_id)
+        self.said[line.jti] = _Said(
+            line.id, line.typ, line.jws.digest, signal_id, effect, line.key.id, self.sender.received_at
+        )
         if effect == "waiting" and about is not None:
             self.waiting.setdefault(about.jti, []).append(statement)
 
@@ -367,11 +408,17 @@ class Batch:
         since = self.fallen.get(key_id, _NEVER)
         return since is None or received_at >= since
 
+    def _routing_fell(self, signal: AnySignal) -> bool:
+        if signal.routing_key_id is None or signal.routed_at is None or signal.is_cleared:
+            return False
+        return self._has_fallen(signal.routing_key_id, signal.routed_at)
+
     def _is_hidden(self, signal: AnySignal) -> bool:
         """Whether a signal that is out is served as quarantined: moved already, or its key fell a moment ago."""
         if signal.state == State.QUARANTINED.value:
             return self.moves.get(signal.id) != Kind.RESTORED
-        return not signal.is_cleared and self._has_fallen(signal.key_id, signal.received_at)
+        fell = self._has_fallen(signal.key_id, signal.received_at) or self._routing_fell(signal)
+        return fell and not signal.is_cleared
 
     def _mark(self, signal: AnySignal) -> None:
         if isinstance(signal, Signal):
@@ -391,12 +438,7 @@ class Batch:
             self._note(action, subjects, {"line": line.number, "typ": line.typ, "kid": line.jws.kid}, line.jws.digest)
 
     def _refuse(self, line: Line, refusal: Refusal) -> None:
-        self.verdicts.append(
-            (
-                *(self.submission_id, line.number, line.typ, line.jti, "refused"),
-                *(refusal.code, refusal.detail[:500], (refusal.pointer or "")[:200], None, None),
-            )
-        )
+        self.verdicts.append((self.submission_id, line.number, line.typ, line.jti, *_refused(refusal)))
         facts: dict[str, Json] = {"line": line.number, "typ": line.typ, "code": refusal.code}
         self._note("statement.refused", [], facts, None)
 
@@ -415,6 +457,7 @@ class Batch:
 
     # ------------------------------------------------------------ writing
     def _write(self) -> None:
+        self._write_late_refusals()
         rows.write(self.new_signals, self.new_statements)
         copy_rows(Verdict, _VERDICT_COLUMNS, self.verdicts)
         if self.met:
@@ -422,10 +465,11 @@ class Batch:
             Statement.objects.bulk_update(earlier, ["signal_id", "effect"])
         for row in self.met:
             Verdict.objects.filter(statement_id=row.id, signal_id__isnull=True).update(signal_id=row.signal_id)
-        for row, refusal in self.refused_late:
-            self._refuse_late(row, refusal)
         if self.changed:
             Signal.objects.bulk_update(self.changed.values(), _REVISABLE)
+        if self.unrouted:
+            with connection.cursor() as cursor:
+                cursor.execute("DELETE FROM signals_route WHERE signal_id = ANY(%s)", [self.unrouted])
         if self.routes:
             copy_rows(
                 Route,
@@ -435,16 +479,14 @@ class Batch:
         record_many(self.events)
         self._move()
 
-    def _refuse_late(self, row: AnyStatement, refusal: Refusal) -> None:
-        Statement.objects.filter(id=row.id).delete()
-        Verdict.objects.filter(statement_id=row.id, signal_id__isnull=True).update(
-            verdict="refused",
-            code=refusal.code,
-            detail=refusal.detail[:500],
-            pointer=(refusal.pointer or "")[:200],
-            statement_id=None,
-        )
-        self._note("statement.refused", [], {"typ": row.typ, "code": refusal.code, "late": True}, None)
+    def _write_late_refusals(self) -> None:
+        """First of all: a late refusal frees its jti, which a later line of this very batch may have taken."""
+        for row, refusal in self.refused_late:
+            Statement.objects.filter(id=row.id).delete()
+            verdict, code, detail, pointer, statement_id, _ = _refused(refusal)
+            Verdict.objects.filter(statement_id=row.id, signal_id__isnull=True).update(
+                verdict=verdict, code=code, detail=detail, pointer=pointer, statement_id=statement_id
+            )
 
     def _move(self) -> None:
         groups: dict[tuple[int, Kind], list[uuid.UUID]] = {}
@@ -468,6 +510,11 @@ class Batch:
         return Event("signal.withdrawn", actor, self.at, (f"signal:{signal_id}", f"programme:{slug}"), facts)
 
 
+def _refused(refusal: Refusal) -> tuple[object, ...]:
+    """The last six columns of a refused line's verdict."""
+    return "refused", refusal.code, refusal.detail[:500], (refusal.pointer or "")[:200], None, None
+
+
 def _routed(kind: str, partners: Iterable[int], issuer: int) -> _Routed:
     """A routing's audience; the issuer is always in it, whatever the routing says."""
     named = frozenset(partners)
@@ -488,14 +535,18 @@ def lock_issuer(partner_id: int) -> None:
 _VERDICT_COLUMNS = [
     *("submission_id", "line", "typ", "jti", "verdict", "code", "detail", "pointer", "statement_id", "signal_id"),
 ]
+_STATEMENT_ID = _VERDICT_COLUMNS.index("statement_id")
 _REVISABLE = [
     *("statement_id", "key_id", "received_at", "violation", "tlp", "permitted", "audience", "audience_partners"),
     *("is_awaiting_routing", "state", "removal", "removed_at", "held_reasons", "withdrawal_id", "index_key_id"),
-    *("value_index", "expires_at", "is_cleared"),
+    *("value_index", "expires_at", "is_cleared", "routing_key_id", "routed_at"),
 ]
 
 # Arrays, not one parameter a jti: a thousand of those cost Django more than the look-up costs PostgreSQL.
-_SAID = "SELECT jti, id, typ, digest, signal_id FROM signals_statement WHERE partner_id = %s AND jti = ANY(%s)"
+_SAID = """
+SELECT jti, id, typ, digest, signal_id, effect, key_id, received_at
+  FROM signals_statement WHERE partner_id = %s AND jti = ANY(%s)
+"""
 _WAITING = """
 SELECT * FROM signals_statement WHERE partner_id = %s AND about_jti = ANY(%s) AND effect = 'waiting'
  ORDER BY received_at, id

@@ -6,19 +6,23 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, Literal
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from hub.ledger.record import record
 from hub.vault import keyring
 from partners import public
 from partners.public import MembershipFacts
 from signals import wake
-from signals.core.refusals import NotFound
+from signals.core.endpoints import HELD, STATE_OF, Stop
+from signals.core.refusals import EndpointHeld, NotFound, TooManyEndpoints
 from signals.delivery.signing import Secret
 from signals.delivery.urls import check_url
 from signals.lifecycle.deliver import egress, secret_context
 from signals.models import Endpoint
+
+MAX_ENDPOINTS: Final = 20  # of one partner in one programme: each costs a rendering and a POST for every change
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,10 @@ def add_endpoint(
     actor: str,
     at: datetime,
 ) -> Added:
-    """Register an address; delivery begins with a walk from the start of the feed. Refuses EndpointUrlRefused."""
+    """Register an address; delivery begins with a walk from the start of the feed.
+
+    Refuses EndpointUrlRefused, and TooManyEndpoints beyond 20 per partner and programme.
+    """
     identity = uuid.uuid4()
     secret = Secret.new().text
     endpoint = Endpoint(
@@ -54,6 +61,10 @@ def add_endpoint(
         created_at=at,
     )
     with transaction.atomic():
+        _take_turn(member)
+        own = Endpoint.objects.filter(partner_id=member.partner_id, programme_id=member.programme_id)
+        if own.exclude(state="deleted").count() >= MAX_ENDPOINTS:
+            raise TooManyEndpoints(f"There are {MAX_ENDPOINTS} endpoints in this programme already; remove one first.")
         endpoint.save(force_insert=True)
         _record("endpoint.created", endpoint, member.partner_slug, member.programme_slug, actor=actor, at=at)
         wake.deliver()
@@ -61,84 +72,110 @@ def add_endpoint(
 
 
 def change_endpoint(
-    endpoint_id: uuid.UUID, *, partner_id: int, url: str | None, batch_size: int | None, actor: str, at: datetime
+    endpoint_id: uuid.UUID,
+    *,
+    partner_id: int,
+    url: str | None = None,
+    batch_size: int | None = None,
+    filter: Mapping[str, Sequence[object]] | None = None,  # noqa: A002  the word of the API
+    state: Literal["active", "paused"] | None = None,
+    actor: str,
+    at: datetime,
 ) -> Endpoint:
-    """Point it elsewhere, or let its batches be larger or smaller; its place in the feed stays."""
+    """What its partner may change, all of it or nothing; None leaves a thing as it is.
+
+    With another address or size of batches its place in the feed stays, also while it is paused. A filter begins a new
+    walk: nothing that the old one hid may be missing. Refuses EndpointUrlRefused, and EndpointHeld for pausing or
+    resuming what the operator stopped.
+    """
     with transaction.atomic():
         endpoint = _lock(endpoint_id, partner_id)
+        if state is not None and endpoint.state_reason in HELD:
+            raise EndpointHeld("The hub's operator stopped this endpoint, and only the operator starts it again.")
         if url is not None:
             endpoint.url = check_url(url, egress())
         if batch_size is not None:
             endpoint.max_batch_size = batch_size
             endpoint.batch_size = min(endpoint.batch_size, batch_size)
-        endpoint.save(update_fields=["url", "max_batch_size", "batch_size"])
-        _record_by("endpoint.changed", endpoint, actor=actor, at=at)
-    return endpoint
-
-
-def filter_endpoint(
-    endpoint_id: uuid.UUID,
-    *,
-    partner_id: int,
-    filter: Mapping[str, Sequence[object]],  # noqa: A002  the word of the API
-    actor: str,
-    at: datetime,
-) -> Endpoint:
-    """Give it another filter, which begins a new walk: nothing that the old filter hid may be missing."""
-    with transaction.atomic():
-        endpoint = _lock(endpoint_id, partner_id)
-        endpoint.filter = {name: list(values) for name, values in filter.items() if values}
-        endpoint.walk, endpoint.position, endpoint.in_flight_to = None, -1, None
-        endpoint.lease_token = endpoint.lease_until = None  # what is in the air settles nothing any more
-        endpoint.next_attempt_at = at
-        fields = ["filter", "walk", "position", "in_flight_to", "lease_token", "lease_until", "next_attempt_at"]
-        endpoint.save(update_fields=fields)
-        _record_by("endpoint.changed", endpoint, actor=actor, at=at)
-        wake.deliver()
+        if filter is not None:
+            endpoint.filter = {name: list(values) for name, values in filter.items() if values}
+            endpoint.walk, endpoint.position, endpoint.in_flight_to = None, -1, None
+            endpoint.lease_token = endpoint.lease_until = None  # what is in the air settles nothing any more
+            endpoint.next_attempt_at = at
+        if not (url is batch_size is filter is None):
+            endpoint.save(update_fields=_CHANGEABLE)
+            _record_by("endpoint.changed", endpoint, actor=actor, at=at)
+            wake.deliver()
+        if state is not None:
+            _put(endpoint, Stop.PAUSED_BY_PARTNER if state == "paused" else None, actor=actor, at=at)
     return endpoint
 
 
 def pause_endpoint(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: datetime) -> Endpoint:
-    """Stop POSTs for a while; nothing is lost, for the place in the feed stays."""
-    return _set_state(endpoint_id, partner_id, "paused", "endpoint.disabled", actor=actor, at=at)
+    """The operator stops POSTs for a while; nothing is lost, for the place in the feed stays."""
+    return _set(endpoint_id, partner_id, Stop.PAUSED_BY_OPERATOR, actor=actor, at=at)
 
 
 def disable_endpoint(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: datetime) -> Endpoint:
-    """Stop POSTs on the hub's side; nothing is lost, for the place in the feed stays."""
-    return _set_state(endpoint_id, partner_id, "disabled", "endpoint.disabled", actor=actor, at=at)
+    """The operator stops POSTs until the partner has mended something; the place in the feed stays."""
+    return _set(endpoint_id, partner_id, Stop.DISABLED_BY_OPERATOR, actor=actor, at=at)
 
 
 def resume_endpoint(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: datetime) -> Endpoint:
-    """Go on at the place in the feed where it stopped."""
-    return _set_state(endpoint_id, partner_id, "active", "endpoint.enabled", actor=actor, at=at)
+    """The operator lets it go on at the place in the feed where it stopped, whoever stopped it."""
+    return _set(endpoint_id, partner_id, None, actor=actor, at=at)
 
 
 def remove_endpoint(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: datetime) -> Endpoint:
     """Forget the address and its secret for good."""
-    return _set_state(endpoint_id, partner_id, "deleted", "endpoint.removed", actor=actor, at=at)
+    return _set(endpoint_id, partner_id, Stop.REMOVED, actor=actor, at=at)
 
 
-def _set_state(
-    endpoint_id: uuid.UUID, partner_id: int, state: str, action: str, *, actor: str, at: datetime
-) -> Endpoint:
+def stop_again(endpoint_id: uuid.UUID, *, reason: Stop, actor: str, at: datetime) -> Endpoint:
+    """After a restore: stop it as it had been stopped, or as HUB_RESTORED; what the operator stopped stays so."""
     with transaction.atomic():
-        endpoint = _lock(endpoint_id, partner_id)
-        endpoint.state, endpoint.state_reason = state, "" if state == "active" else actor
-        endpoint.lease_token = endpoint.lease_until = None
-        endpoint.failures, endpoint.next_attempt_at = 0, at
-        if state == "deleted":
-            endpoint.sealed_secret, endpoint.url = b"", ""
-        fields = ["state", "state_reason", "lease_token", "lease_until", "failures", "next_attempt_at"]
-        fields += ["sealed_secret", "url"]
-        endpoint.save(update_fields=fields)
-        _record_by(action, endpoint, actor=actor, at=at)
-        wake.deliver()
+        endpoint = _lock(endpoint_id)
+        if endpoint.state_reason not in {reason.value, *HELD}:
+            _put(endpoint, reason, actor=actor, at=at)
     return endpoint
 
 
-def _lock(endpoint_id: uuid.UUID, partner_id: int) -> Endpoint:
-    rows = Endpoint.objects.select_for_update(of=("self",)).filter(id=endpoint_id, partner_id=partner_id)
-    endpoint = rows.exclude(state="deleted").first()
+_CHANGEABLE = [
+    *("url", "max_batch_size", "batch_size", "filter", "walk", "position", "in_flight_to"),
+    *("lease_token", "lease_until", "next_attempt_at"),
+]
+_ACTIONS = {"active": "endpoint.enabled", "deleted": "endpoint.removed"}  # else it was switched off
+
+
+def _set(endpoint_id: uuid.UUID, partner_id: int, stop: Stop | None, *, actor: str, at: datetime) -> Endpoint:
+    with transaction.atomic():
+        return _put(_lock(endpoint_id, partner_id), stop, actor=actor, at=at)
+
+
+def _put(endpoint: Endpoint, stop: Stop | None, *, actor: str, at: datetime) -> Endpoint:
+    """Stop a locked endpoint, or with None let it go on."""
+    endpoint.state, endpoint.state_reason = (STATE_OF[stop], stop.value) if stop is not None else ("active", "")
+    endpoint.lease_token = endpoint.lease_until = None
+    endpoint.failures, endpoint.next_attempt_at = 0, at
+    if stop is Stop.REMOVED:
+        endpoint.sealed_secret, endpoint.url = b"", ""
+    fields = ["state", "state_reason", "lease_token", "lease_until", "failures", "next_attempt_at"]
+    endpoint.save(update_fields=[*fields, "sealed_secret", "url"])
+    _record_by(_ACTIONS.get(endpoint.state, "endpoint.disabled"), endpoint, actor=actor, at=at)
+    wake.deliver()
+    return endpoint
+
+
+def _take_turn(member: MembershipFacts) -> None:
+    """One after the other adds endpoints to a programme, so that two at once cannot both be the last that fits."""
+    turn = f"heliograph endpoints {member.partner_id} {member.programme_id}"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [turn])
+
+
+def _lock(endpoint_id: uuid.UUID, partner_id: int | None = None) -> Endpoint:
+    rows = Endpoint.objects.select_for_update(of=("self",)).filter(id=endpoint_id).exclude(state="deleted")
+    endpoint = (rows if partner_id is None else rows.filter(partner_id=partner_id)).first()
     if endpoint is None:
         raise NotFound("There is nothing here that this key may see.")
     return endpoint
@@ -156,5 +193,10 @@ def _record(action: str, endpoint: Endpoint, partner: str, programme: str, *, ac
         actor=actor,
         at=at,
         subjects=[f"endpoint:{endpoint.id}", f"partner:{partner}", f"programme:{programme}"],
-        facts={"state": endpoint.state, "filter": sorted(endpoint.filter), "batch_size": endpoint.max_batch_size},
+        facts={
+            "state": endpoint.state,
+            "reason": endpoint.state_reason,
+            "filter": sorted(endpoint.filter),
+            "batch_size": endpoint.max_batch_size,
+        },
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -12,8 +12,9 @@ from hub.ledger.record import Event, record, record_many
 from partners import public
 from signals import wake
 from signals.core.states import State
+from signals.distrust import fallen_among
 from signals.lifecycle.moves import Kind, Taken, lock_head, take_positions
-from signals.models import Distrust, Signal
+from signals.models import Signal
 
 BATCH = 1000
 
@@ -38,7 +39,7 @@ def publish(programme_id: int, *, at: datetime) -> int:
         if not locked:
             return 0
         lock_head(programme_id, at=at)
-        fallen = set(_under_fallen_keys(locked))  # asked under the head's lock, which a revocation takes too
+        fallen = fallen_among(locked)  # asked under the head's lock, which a revocation takes too
         ids = [identity for identity in turns if identity in locked and identity not in fallen]
         if not ids:
             return 0
@@ -80,19 +81,6 @@ def _lock_verified(ids: list[UUID]) -> set[UUID]:
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [ids])
         return {row[0] for row in cursor.fetchall()}
-
-
-def _under_fallen_keys(ids: set[UUID]) -> Sequence[UUID]:
-    if not Distrust.objects.exists():
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT signal.id FROM signals_signal signal JOIN signals_distrust fallen USING (key_id)"
-            " WHERE signal.id = ANY(%s) AND NOT signal.is_cleared"
-            " AND (fallen.since IS NULL OR signal.received_at >= fallen.since)",
-            [list(ids)],
-        )
-        return [row[0] for row in cursor.fetchall()]
 
 
 _IN_TURN = """

@@ -93,8 +93,8 @@ def destroy_spent_months(*, at: datetime) -> list[str]:
     """
     limit = keyring.month_of(at - timedelta(days=settings.PURGE_AFTER_DAYS))
     spent = [("hub", period) for period in _months_before("hub", limit) if not _has_pending(period)]
-    for programme_id in Head.objects.values_list("programme_id", flat=True):
-        scope = f"programme:{public.programme_by_id(programme_id).slug}"
+    for programme_id, slug in public.programme_slugs().items():
+        scope = f"programme:{slug}"
         spent += [(scope, month) for month in _months_before(scope, limit) if not _is_needed(programme_id, month)]
     for scope, period in spent:
         with transaction.atomic():  # recorded first: what is recorded and not done is done by the next run
@@ -125,5 +125,6 @@ def _is_needed(programme_id: int, period: str) -> bool:
     end = _end_of(period)
     # Statements that still wait for their signal do not count: their effect needs none of what is sealed, and one that
     # waits in vain would keep every later month readable for ever.
-    unpurged = Signal.objects.filter(programme_id=programme_id, expires_at__lt=end).exclude(state=State.PURGED.value)
+    unpurged = Signal.objects.filter(programme_id=programme_id, expires_at__lt=end, has_legal_hold=False)
+    unpurged = unpurged.exclude(state=State.PURGED.value)
     return unpurged.exists()

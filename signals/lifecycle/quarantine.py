@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from hub.ledger.record import record
@@ -18,6 +18,7 @@ from partners.public import RevokedKeys
 from signals import wake
 from signals.core.refusals import CannotMove
 from signals.core.states import State
+from signals.distrust import fallen_among
 from signals.lifecycle.effects import lock_issuer
 from signals.lifecycle.moves import Kind, lock_head, lock_signals, mark_fall, take_positions
 from signals.lifecycle.publish import record_each, record_moves
@@ -62,7 +63,7 @@ def settle_fallen_keys(*, at: datetime) -> int:
             fallen = unsettled.order_by("at", "key_id").first()
             if fallen is None:
                 return 0
-            moved = _quarantine(fallen, at=at) or _undo_withdrawals(fallen, at=at)
+            moved = _quarantine(fallen, at=at) or _undo_statements(fallen, at=at)
             if moved:
                 return moved
             fallen.is_settled = True
@@ -90,14 +91,16 @@ def clear(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
 
 def _quarantine(fallen: Distrust, *, at: datetime) -> int:
     touched = _touched(fallen).filter(state__in=[*_SHOWN, *_UNSEEN])
-    programme_id = touched.values_list("programme_id", flat=True).first()
+    programme_id = touched.order_by("received_at").values_list("programme_id", flat=True).first()
     if programme_id is None:
         return 0
     slug = public.programme_by_id(programme_id).slug
     chosen = list(touched.filter(programme_id=programme_id).values_list("id", flat=True)[:BATCH])
     rows = list(touched.filter(id__in=chosen).order_by("id").select_for_update())
     shown = [row.id for row in rows if row.state in _SHOWN]
-    unseen = [row.id for row in rows if row.state in _UNSEEN]
+    hidden = [row for row in rows if row.state in _UNSEEN]
+    _await_another_routing([row.id for row in hidden if not _said_it(fallen, row)])
+    unseen = [row.id for row in hidden if _said_it(fallen, row)]
     Signal.objects.filter(id__in=unseen).update(state=State.QUARANTINED.value, removal="quarantined", removed_at=at)
     record_each("signal.quarantined", unseen, slug, at=at)
     if shown:
@@ -108,17 +111,33 @@ def _quarantine(fallen: Distrust, *, at: datetime) -> int:
     return len(chosen)
 
 
-def _undo_withdrawals(fallen: Distrust, *, at: datetime) -> int:
-    """Up to a thousand withdrawals under the key count no more; what no other withdrawal took away comes back."""
-    every = Statement.objects.filter(typ="withdrawal+jws")
-    said = every.filter(key_id=fallen.key_id, effect__in=["effective", "waiting"])
+def _said_it(fallen: Distrust, signal: Signal) -> bool:
+    """Whether the signal itself was said under the key, and not its routing alone."""
+    return signal.key_id == fallen.key_id and (fallen.since is None or signal.received_at >= fallen.since)
+
+
+def _await_another_routing(ids: list[UUID]) -> None:
+    """Signals that nobody has seen, routed under the key: whom it named counts no more, and they wait again."""
+    Signal.objects.filter(id__in=ids).update(
+        is_awaiting_routing=True, audience="only", audience_partners=[], routing_key_id=None, routed_at=None
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM signals_route WHERE signal_id = ANY(%s)", [ids])
+
+
+def _undo_statements(fallen: Distrust, *, at: datetime) -> int:
+    """Up to 1,000 withdrawals and routings under the key count no more; what it alone had withdrawn comes back."""
+    said = Statement.objects.filter(key_id=fallen.key_id, effect__in=["effective", "waiting"])
+    said = said.filter(typ__in=["withdrawal+jws", "routing+jws"])
     said = said if fallen.since is None else said.filter(received_at__gte=fallen.since)
-    chosen = list(said.values_list("id", "signal_id")[:BATCH])
+    chosen = list(said.values_list("id", "signal_id", "typ")[:BATCH])
     if not chosen:
         return 0
+    signals = lock_signals({row[1] for row in chosen if row[1] is not None and row[2] == "withdrawal+jws"})
     Statement.objects.filter(id__in=[row[0] for row in chosen]).update(effect="undone")
-    signals = lock_signals({row[1] for row in chosen if row[1] is not None})
-    others = every.filter(effect="effective", signal_id__in=signals).order_by("-received_at")
+    record("statement.undone", actor="system:publisher", at=at, facts={"count": len(chosen), "key": fallen.key_id})
+    others = Statement.objects.filter(typ="withdrawal+jws", effect="effective", signal_id__in=signals)
+    others = others.order_by("-received_at")
     stands = dict(others.values_list("signal_id", "id"))  # the first that still counts
     undone = {row[0] for row in chosen}
     back = []
@@ -141,7 +160,12 @@ def _reinstate(signals: list[Signal], *, at: datetime) -> None:
     for programme_id, coming in sorted(by_programme.items()):
         slug = public.programme_by_id(programme_id).slug
         lock_head(programme_id, at=at)  # a fall takes it too: it came before and is seen here, or sees what we do
-        standing = [signal for signal in coming if not _is_distrusted(signal)]
+        fallen = fallen_among({signal.id for signal in coming})
+        standing = [signal for signal in coming if signal.id not in fallen]
+        doubtful = Signal.objects.filter(id__in=fallen, state=State.WITHDRAWN.value)
+        doubtful.update(
+            state=State.QUARANTINED.value, removal="quarantined", withdrawal_id=None
+        )  # a person may clear it
         rows = Signal.objects.filter(id__in=[signal.id for signal in standing])
         rows.update(withdrawal_id=None)
         unseen = rows.filter(revision=0)
@@ -158,10 +182,8 @@ def _reinstate(signals: list[Signal], *, at: datetime) -> None:
 
 
 def _touched(fallen: Distrust) -> QuerySet[Signal]:
-    since = Q() if fallen.since is None else Q(received_at__gte=fallen.since)
-    return Signal.objects.filter(since, key_id=fallen.key_id, is_cleared=False)
-
-
-def _is_distrusted(signal: Signal) -> bool:
-    since = Q(since__isnull=True) | Q(since__lte=signal.received_at)
-    return not signal.is_cleared and Distrust.objects.filter(since, key_id=signal.key_id).exists()
+    """The signals that the key said, or routed, while it was not to be believed."""
+    said, routed = Q(key_id=fallen.key_id), Q(routing_key_id=fallen.key_id)
+    if fallen.since is not None:
+        said, routed = said & Q(received_at__gte=fallen.since), routed & Q(routed_at__gte=fallen.since)
+    return Signal.objects.filter(said | routed, is_cleared=False)

@@ -44,6 +44,8 @@ class NewSignal:
     revision: int = 0
     position: int | None = None
     has_legal_hold: bool = False
+    routing_key_id: int | None = None
+    routed_at: datetime | None = None
 
 
 @dataclass(slots=True)

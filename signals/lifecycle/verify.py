@@ -2,43 +2,109 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from hub.vault import keyring
 from partners import public
 from signals import wake
+from signals.core.refusals import InternalError, UnknownSignal
 from signals.lifecycle.effects import Batch, lock_issuer
-from signals.lifecycle.examine import Examination, Sender
+from signals.lifecycle.examine import Examination, Line, Sender
 from signals.lifecycle.submit import context, lines_of
 from signals.models import Submission
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 12
+MAX_WAIT_SECONDS = 600
+EARLY_WAIT = timedelta(milliseconds=300)
 
 
 def verify_next(*, at: datetime) -> set[int] | None:
     """Verify one due submission and return the programmes it touched; None when nothing is due.
 
-    May run twice on one submission (a worker that stalled past its lease): the row's token lets only one settle.
+    May run twice on one submission (a worker that stalled past its lease): the row's token lets only one settle. One
+    that fails for a reason nobody thought of is put off, longer each time, and given up after MAX_ATTEMPTS.
     """
     claimed = claim()
     if claimed is None:
         return None
     submission, token = claimed
+    try:
+        return _verify(submission, token, at=at)
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: the lease runs out, and nothing is held against the submission
+    except Exception as error:
+        logger.exception("submission.failed", extra={"submission": str(submission.id), "reason": type(error).__name__})
+        if submission.attempts >= MAX_ATTEMPTS:
+            _give_up(submission, token, at=at)
+        else:
+            wait = timedelta(seconds=min(2**submission.attempts, MAX_WAIT_SECONDS))
+            _put_off(submission.id, token, until=at + wait)
+        return set()
+
+
+def _verify(submission: Submission, token: uuid.UUID, *, at: datetime) -> set[int]:
     body = keyring.open_sealed(bytes(submission.sealed or b""), context=context(submission.id))
     sender = Sender(public.partner(submission.partner_id), submission.received_at, submission.may_backfill)
     lines = Examination(sender).of(lines_of(body))
-    with transaction.atomic():
-        lock_issuer(submission.partner_id)
-        if not _is_ours(submission.id, token):
-            return set()
-        Batch(lines, sender=sender, submission_id=submission.id, at=at).apply()
-        Submission.objects.filter(id=submission.id).update(
-            state="done", sealed=None, finished_at=at, lease_token=None, lease_until=None
-        )
-        wake.decided(submission.id)
+    try:
+        with transaction.atomic():
+            lock_issuer(submission.partner_id)
+            if not _is_ours(submission.id, token):
+                return set()
+            Batch(lines, sender=sender, submission_id=submission.id, at=at).apply()
+            if _is_early(submission, lines):
+                raise _Early
+            _finish(submission.id, at=at)
+    except _Early:
+        _put_off(submission.id, token, until=at + EARLY_WAIT)
+        return set()
     return {line.programme.id for line in lines if line.programme is not None}
+
+
+class _Early(Exception):
+    """A revision came before its signal, which an earlier submission of the partner may yet bring."""
+
+
+def _is_early(submission: Submission, lines: Sequence[Line]) -> bool:
+    """Whether a revision was refused for want of a signal that an earlier submission may hold, still to be verified."""
+    missing = any(isinstance(line.refusal, UnknownSignal) and line.refusal.pointer == "/supersedes" for line in lines)
+    if not missing:
+        return False
+    earlier = Submission.objects.filter(partner_id=submission.partner_id, state="pending")
+    return earlier.filter(received_at__lt=submission.received_at).exists()
+
+
+def _finish(submission_id: uuid.UUID, *, at: datetime) -> None:
+    Submission.objects.filter(id=submission_id).update(
+        state="done", sealed=None, finished_at=at, lease_token=None, lease_until=None
+    )
+    wake.decided(submission_id)
+
+
+def _put_off(submission_id: uuid.UUID, token: uuid.UUID, *, until: datetime) -> None:
+    Submission.objects.filter(id=submission_id, lease_token=token).update(
+        lease_token=None, lease_until=None, next_attempt_at=until
+    )
+
+
+def _give_up(submission: Submission, token: uuid.UUID, *, at: datetime) -> None:
+    """Refuse every line of a submission that the hub cannot get through, so that its partner hears of it."""
+    refusal = InternalError("The hub failed at this submission; nothing of it took effect.")
+    with transaction.atomic():
+        if not _is_ours(submission.id, token):
+            return
+        lines = [Line(number, refusal=refusal) for number in range(1, submission.statement_count + 1)]
+        sender = Sender(public.partner(submission.partner_id), submission.received_at, submission.may_backfill)
+        Batch(lines, sender=sender, submission_id=submission.id, at=at).apply()
+        _finish(submission.id, at=at)
 
 
 def claim() -> tuple[Submission, uuid.UUID] | None:

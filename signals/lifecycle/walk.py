@@ -84,13 +84,13 @@ def open_cursor(text: str, *, member: MembershipFacts, channel: str, filter: Fil
         plain = _cipher().decrypt(
             raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound_to(member.partner_id, member.programme_id)
         )
-        version, _epoch, walk_id, position = _LAYOUT.unpack(plain)
+        version, epoch, walk_id, position = _LAYOUT.unpack(plain)
     except (binascii.Error, ValueError, InvalidTag, struct.error):
         raise CursorInvalid("The cursor is not one that this hub gave you here.", parameter="after") from None
     walk = Walk.objects.filter(
         pk=walk_id, partner_id=member.partner_id, programme_id=member.programme_id, channel=channel
     ).first()
-    if version != _VERSION or walk is None:
+    if version != _VERSION or walk is None or walk.epoch != epoch:  # numbers of walks are used again after a restore
         raise CursorExpired("The cursor belongs to a time before the hub was restored; walk again from the start.")
     place = Place(walk, position)
     if is_over(place, member=member):

@@ -26,6 +26,8 @@ class Signal(models.Model):
     issuer_id = models.BigIntegerField()
     statement_id = models.UUIDField()  # the statement that stands: the first, or its latest revision
     key_id = models.BigIntegerField()  # the key that signed it
+    routing_key_id = models.BigIntegerField(null=True)  # the key that signed the routing in force, if it is routed
+    routed_at = models.DateTimeField(null=True)  # when the hub received that routing
     received_at = models.DateTimeField()  # when the hub received it, by the hub's clock
     indicator_type = models.CharField(max_length=16)
     violation = models.CharField(max_length=64)
@@ -96,6 +98,11 @@ class Signal(models.Model):
             ),
             models.Index(fields=["value_index"], name="signal_by_value"),
             models.Index(fields=["key_id", "received_at"], name="signal_under_key"),
+            models.Index(
+                fields=["routing_key_id", "routed_at"],
+                name="signal_under_routing_key",
+                condition=models.Q(routing_key_id__isnull=False),
+            ),
             models.Index(fields=["issuer_id", "-arrival"], name="signal_by_issuer"),
         ]
 
@@ -104,7 +111,7 @@ class Signal(models.Model):
 
 
 class Route(models.Model):
-    """One partner in the audience of a signal routed to `only` some: found by partner and place, be they ever so few."""
+    """One partner in the audience of a signal routed to `only` some: found by partner and place, however few."""
 
     pk = models.CompositePrimaryKey("signal_id", "partner_id")
     signal_id = models.UUIDField()
