@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -33,6 +34,12 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 WAIT_HEADER = b"heliograph-internal-wait"
 RECHECK_SECONDS = 2.0
+_POOL = settings.DATABASES["default"]["OPTIONS"].get("pool") or {"max_size": 12}
+# Django gives every request a thread, and each wants a connection: a thousand at once would time out on the pool. So
+# reads take turns here, where waiting costs nothing; second looks have turns of their own, so that news for a thousand
+# readers lets others through.
+_READS = int(_POOL["max_size"])
+_LOOKS = max(1, _READS // 3)
 _AGAIN_SECONDS = 0.005  # pause before asking again, so that a burst of moves is one answer
 
 
@@ -64,6 +71,11 @@ class Waiters:
         """Whether news came between the view's look and the registration."""
         kind, _, key = topic.partition(" ")
         return self._heads.get(int(key), 0) > seen if kind == "feed" else key in self._decided
+
+    def head_of(self, topic: str) -> int:
+        """The latest head heard of for a feed; 0 for anything else."""
+        kind, _, key = topic.partition(" ")
+        return self._heads.get(int(key), 0) if kind == "feed" else 0
 
     async def _listen(self) -> None:
         """Hear of moved heads and finished submissions; reconnect for ever."""
@@ -135,6 +147,8 @@ class Waiting:
     def __init__(self, app: App) -> None:
         self.app = app
         self.waiters = Waiters()
+        self._reads = asyncio.Semaphore(_READS)
+        self._looks = asyncio.Semaphore(_LOOKS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything through, except answers that name what they wait for."""
@@ -142,7 +156,9 @@ class Waiting:
             await self.app(scope, receive, send)
             return
         first = _Answer(send)
-        await self.app(scope, receive, first.send)
+        is_read = scope["method"] in {"GET", "HEAD"} and scope["path"].startswith("/api/")
+        async with self._reads if is_read else nullcontext():  # a body may come slowly; a read has none
+            await self.app(scope, receive, first.send)
         if first.wish is None:
             await first.finish()
             return
@@ -160,27 +176,30 @@ class Waiting:
         gone = asyncio.ensure_future(_disconnected(receive))
         event = self.waiters.register(topic)
         try:
-            while not gone.done():
+            while not gone.done() and (left := deadline - time.monotonic()) > 0:
                 if not self.waiters.has_news(topic, seen):
-                    left = deadline - time.monotonic()
                     woken = asyncio.ensure_future(event.wait())
-                    await asyncio.wait({woken, gone}, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({woken, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
                     woken.cancel()
                     if not event.is_set():
                         break
                 await asyncio.sleep(_AGAIN_SECONDS)
                 event.clear()
+                known = self.waiters.head_of(topic)
                 fresh = _Answer(answer.outer)
-                await self.app(again, _empty_body(), fresh.send)
+                async with self._looks:
+                    await self.app(again, _empty_body(), fresh.send)
                 if topic.startswith("submission") and fresh.status == 200:
                     fresh.add_header(b"preference-applied", b"wait")
                     fresh.add_header(b"location", answer.location.encode("ascii"))
                     answer = fresh
                     break
+                if topic.startswith("submission"):
+                    continue  # what is stored is stored: its 202 stands, whatever became of the second look
                 answer = fresh
                 if fresh.wish is None:
                     break
-                seen = _read_wish(fresh.wish)[2]
+                seen = max(_read_wish(fresh.wish)[2], known)  # a head heard of before a restore is no news for ever
         finally:
             self.waiters.forget(topic, event)
             was_gone = gone.done()

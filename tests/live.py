@@ -21,7 +21,7 @@ from django.db import connections
 from hub.running import free_port, granian_command
 
 HOST = "127.0.0.1"
-_READY_SECONDS = 30
+_READY_SECONDS = 90
 _STOP_SECONDS = 15
 _LOGINS = {"HELIOGRAPH_DATABASE_URL": "default", "HELIOGRAPH_OWNER_DATABASE_URL": "owner",
            "HELIOGRAPH_LEDGER_DATABASE_URL": "ledger"}  # fmt: skip
