@@ -46,7 +46,7 @@ def published_keys(caller: Caller, partner_slug: str) -> list[SigningKey]:
     """A fellow member's keys that are or were active, newest first; raises NoSuchPartner, unknown or forbidden alike.
 
     Fellow is whoever was ever in a programme in which the caller is active now: what a member that has left once signed
-    must still be verifiable. Two queries whether it is unknown or forbidden, three for its keys with their endorsements.
+    must still be verifiable. Two queries whether unknown or forbidden, three for its keys with their endorsements.
     """
     mine = Membership.objects.filter(partner_id=caller.partner_id, state=MembershipState.ACTIVE.value)
     shared = Membership.objects.filter(partner=OuterRef("pk"), programme__in=mine.values("programme"))

@@ -73,9 +73,16 @@ def _was_said_before(partner: Partner, said: Endorsement) -> bool:
 
 def _events(said: Endorsement, partner_slug: str, *, actor: str, at: datetime) -> list[Event]:
     subjects = (f"partner:{partner_slug}", f"key:{said.endorsed_kid}")
-    endorsed = {"endorsed_by": said.kid, "jti": said.jti, "digest": said.digest.hex()}
+    endorsed = {"endorsed_by": said.kid, "digest": said.digest.hex()}
     activated: dict[str, Json] = {"jwk": said.jwk, "endorsed_by": said.kid}
     return [
-        Event(action="key.endorsed", actor=actor, at=at, subjects=(*subjects, f"key:{said.kid}"), facts=endorsed),
+        Event(
+            action="key.endorsed",
+            actor=actor,
+            at=at,
+            subjects=(*subjects, f"key:{said.kid}"),
+            facts=endorsed,
+            private={"jti": said.jti},  # the partner's own text; a leaf is for ever
+        ),
         Event(action="key.activated", actor=actor, at=at, subjects=subjects, facts=activated),
     ]

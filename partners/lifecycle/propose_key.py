@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from hub.ledger.record import record
 from partners.core.keys import read_public_jwk, thumbprint
@@ -13,7 +14,10 @@ from partners.core.states import KeyState
 from partners.lifecycle.rows import lock_active_partner
 from partners.models import SigningKey
 
-MAX_PROPOSED = 20  # an API key alone may propose, so a stolen one must not fill the table
+# An API key alone may propose, and every key is kept for ever: a stolen one must not fill the table. Giving a proposal
+# up makes no room before its month is over, or proposing and retiring in turns would go round the limit.
+MAX_PROPOSED = 20
+PROPOSED_WITHIN = timedelta(days=30)
 
 
 def propose_key(jwk: object, *, partner_slug: str, actor: str, at: datetime) -> SigningKey:
@@ -28,8 +32,12 @@ def propose_key(jwk: object, *, partner_slug: str, actor: str, at: datetime) -> 
         known = SigningKey.objects.filter(partner=partner, kid=kid).first()
         if known is not None:
             return known
-        if partner.signing_keys.filter(state=KeyState.PROPOSED.value).count() >= MAX_PROPOSED:
-            raise WrongState(f"{MAX_PROPOSED} proposed keys are waiting; retire some of them first.")
+        waiting = Q(state=KeyState.PROPOSED.value) | Q(proposed_at__gt=at - PROPOSED_WITHIN)
+        if partner.signing_keys.filter(waiting, activated_at__isnull=True).count() >= MAX_PROPOSED:
+            raise WrongState(
+                f"{MAX_PROPOSED} keys are waiting or were proposed within {PROPOSED_WITHIN.days} days without becoming "
+                "active; endorse one of them, or retire what is older."
+            )
         try:
             with transaction.atomic():
                 key = SigningKey.objects.create(partner=partner, kid=kid, jwk=public, proposed_at=at)

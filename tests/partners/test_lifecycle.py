@@ -124,7 +124,7 @@ VERBS: dict[str, tuple[str, Callable[[World], Any]]] = {
         lambda w: roll_api_key(
             w.api_key,
             partner_slug="acme-social",
-            within=frozenset(Scope),
+            asked_with=None,
             old_expires_in=timedelta(hours=1),
             **WHO,
         ),
@@ -262,16 +262,65 @@ def test_an_api_key_needs_sensible_settings(use: Use, refusal: type[Exception], 
 
 def test_a_rolled_key_lives_on_for_the_overlap_and_no_longer(world: World) -> None:
     overlap = timedelta(hours=6)
-    rolled = roll_api_key(
-        world.api_key, partner_slug="acme-social", within=frozenset(Scope), old_expires_in=overlap, **WHO
-    )
+    rolled = roll_api_key(world.api_key, partner_slug="acme-social", asked_with=None, old_expires_in=overlap, **WHO)
     old = ApiKey.objects.get(pk=world.api_key)
     assert old.expires_at == NOON + overlap
-    assert rolled.row.scopes == sorted(old.scopes)
+    assert set(rolled.row.scopes) == set(Scope)
+    assert set(old.scopes) == set(Scope) - {Scope.KEYS_MANAGE}
     assert rolled.row.rolled_from_id == old.pk
     later: Who = {"actor": "staff:1", "at": NOON + overlap}
     with pytest.raises(WrongState):
-        roll_api_key(old.pk, partner_slug="acme-social", within=frozenset(Scope), old_expires_in=overlap, **later)
+        roll_api_key(old.pk, partner_slug="acme-social", asked_with=None, old_expires_in=overlap, **later)
+
+
+def test_a_key_is_rolled_once(world: World) -> None:
+    asked: dict[str, Any] = {"partner_slug": "acme-social", "old_expires_in": timedelta(hours=6), **WHO}
+    roll_api_key(world.api_key, asked_with=world.api_key, **asked)
+    with pytest.raises(WrongState, match="successor"):
+        roll_api_key(world.api_key, asked_with=None, **asked)
+
+
+def test_a_rolled_key_cannot_follow_its_owner_to_the_next_one(world: World) -> None:
+    asked: dict[str, Any] = {"partner_slug": "acme-social", **WHO}
+    successor = roll_api_key(world.api_key, asked_with=world.api_key, old_expires_in=timedelta(hours=6), **asked).row
+    # It may have opened the door before it was rolled: the verb looks again.
+    with pytest.raises(MissingScope):
+        roll_api_key(successor.pk, asked_with=world.api_key, old_expires_in=timedelta(0), **asked)
+    successor.refresh_from_db()
+    assert successor.revoked_at is None
+
+
+def test_a_key_that_could_only_manage_keys_has_no_overlap(world: World) -> None:
+    only = an_api_key(world.active.row.partner, scopes=[Scope.KEYS_MANAGE]).split("_")[2]
+    roll_api_key(only, partner_slug="acme-social", asked_with=only, old_expires_in=timedelta(hours=6), **WHO)
+    assert ApiKey.objects.get(pk=only).revoked_at == NOON
+
+
+@pytest.mark.parametrize(
+    ("bound", "networks", "is_within"),
+    [
+        ([], [], True),
+        ([], ["203.0.113.0/24"], True),
+        (["203.0.113.0/24"], [], False),
+        (["203.0.113.0/24"], ["203.0.113.128/25"], True),
+        (["203.0.113.0/24"], ["203.0.113.0/24", "198.51.100.0/24"], False),
+        (["203.0.113.0/24", "2001:db8::/32"], ["2001:db8:1::/48"], True),
+        (["203.0.113.0/24"], ["2001:db8::/32"], False),
+        (["203.0.113.0/25"], ["203.0.113.0/24"], False),
+    ],
+    ids=str,
+)
+def test_a_key_bound_to_networks_cannot_shed_them_by_rolling_another(
+    bound: list[str], networks: list[str], is_within: bool, world: World
+) -> None:
+    asking = an_api_key(world.active.row.partner, networks=bound).split("_")[2]
+    other = an_api_key(world.active.row.partner, networks=networks).split("_")[2]
+    asked: dict[str, Any] = {"partner_slug": "acme-social", "old_expires_in": timedelta(0), **WHO}
+    if is_within:
+        assert roll_api_key(other, asked_with=asking, **asked).row.networks == networks
+    else:
+        with pytest.raises(MissingScope, match="networks"):
+            roll_api_key(other, asked_with=asking, **asked)
 
 
 def test_rolling_never_lengthens_the_old_keys_life(world: World) -> None:
@@ -280,7 +329,7 @@ def test_rolling_never_lengthens_the_old_keys_life(world: World) -> None:
     roll_api_key(
         world.api_key,
         partner_slug="acme-social",
-        within=frozenset(Scope),
+        asked_with=None,
         old_expires_in=timedelta(days=1),
         **WHO,
     )
@@ -288,9 +337,9 @@ def test_rolling_never_lengthens_the_old_keys_life(world: World) -> None:
 
 
 def test_a_key_that_may_more_is_not_rolled_by_one_that_may_less(world: World) -> None:
-    less = frozenset({"keys:manage"})
+    less = an_api_key(world.active.row.partner, scopes=[Scope.KEYS_MANAGE]).split("_")[2]
     with pytest.raises(MissingScope):
-        roll_api_key(world.api_key, partner_slug="acme-social", within=less, old_expires_in=timedelta(0), **WHO)
+        roll_api_key(world.api_key, partner_slug="acme-social", asked_with=less, old_expires_in=timedelta(0), **WHO)
 
 
 def test_another_partners_api_key_is_unknown(world: World) -> None:

@@ -252,6 +252,10 @@ def test_a_partner_rolls_its_own_api_key(acme: Partner, api: Api) -> None:
     listed = Client().get("/api/v1/api-keys", headers=newer).json()["api_keys"]
     assert {key["id"] for key in listed} == {old.pk, rolled.json()["id"]}
     assert token.split("_")[3] not in json.dumps(listed)
+    assert api.get("programmes").status_code == 200
+    for key in (old.pk, rolled.json()["id"]):
+        refused = api.post(f"api-keys/{key}/roll", {"old_expires_in": 0})
+        assert (refused.status_code, refused.json()["scope"]) == (403, "keys:manage")
 
 
 def test_without_an_overlap_the_old_api_key_ends_at_once(acme: Partner, api: Api) -> None:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from partners.core.refusals import EndorsementRefused, InvalidTime, KeyTaken, NoSuchKey, WrongState
 from partners.core.states import KeyState
 from partners.lifecycle.activate_key import activate_key
-from partners.lifecycle.propose_key import MAX_PROPOSED, propose_key
+from partners.lifecycle.propose_key import MAX_PROPOSED, PROPOSED_WITHIN, propose_key
 from partners.lifecycle.retire_key import retire_key
 from partners.lifecycle.revoke_key import RevokedKeys, revoke_key
 from partners.models import KeyEndorsement, SigningKey
@@ -192,6 +192,26 @@ def test_a_stolen_api_key_cannot_fill_the_table() -> None:
         a_signing_key(acme, state=KeyState.PROPOSED)
     with pytest.raises(WrongState):
         propose_key(public_jwk(an_ed25519_key()), partner_slug="acme-social", **WHO)
+
+
+def test_giving_proposals_up_makes_no_room_before_their_month_is_over() -> None:
+    a_partner()
+    for _ in range(MAX_PROPOSED):
+        kid = propose_key(public_jwk(an_ed25519_key()), partner_slug="acme-social", **WHO).kid
+        retire_key(kid, partner_slug="acme-social", **WHO)
+    with pytest.raises(WrongState, match="30 days"):
+        propose_key(public_jwk(an_ed25519_key()), partner_slug="acme-social", **WHO)
+    later: Who = {**WHO, "at": NOON + PROPOSED_WITHIN}
+    assert propose_key(public_jwk(an_ed25519_key()), partner_slug="acme-social", **later).state == "proposed"
+
+
+def test_what_a_partner_calls_its_endorsement_stands_in_no_leaf(recorded: Recorded) -> None:
+    acme = a_partner()
+    old, new = a_signing_key(acme), a_signing_key(acme, state=KeyState.PROPOSED)
+    endorse(new, an_endorsement(new, by=old, claims={"jti": "for.alice.of.security"}), **WHO)
+    endorsed = recorded()[0]
+    assert set(endorsed["commitments"]) == {"jti"}
+    assert "alice" not in str(recorded())
 
 
 def test_a_retired_key_never_comes_back() -> None:

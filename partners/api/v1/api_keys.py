@@ -53,14 +53,15 @@ class RollApiKey(Door):
     def post(self, request: Request, key_id: str) -> Response:
         """Make a new API key that may do the same. Its token is in this answer and nowhere else.
 
-        The old key works for `old_expires_in` seconds more. A key that may do more than the one asked with is refused.
+        The old key works for `old_expires_in` seconds more, but manages no keys any more. A key is rolled once. One
+        that may do more than the key asked with, or from other networks, is refused.
         """
         roll = serializers.Roll(data=request.data)
         roll.is_valid(raise_exception=True)
         issued = roll_api_key(
             key_id,
             partner_slug=caller(request).slug,
-            within=caller(request).scopes,
+            asked_with=caller(request).api_key_id,
             old_expires_in=timedelta(seconds=roll.validated_data["old_expires_in"]),
             actor=actor(request),
             at=timezone.now(),
