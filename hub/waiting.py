@@ -40,6 +40,7 @@ _POOL = settings.DATABASES["default"]["OPTIONS"].get("pool") or {"max_size": 12}
 # readers lets others through.
 _READS = int(_POOL["max_size"])
 _LOOKS = max(1, _READS // 3)
+_FAILED_SECONDS = 0.25  # before a look that failed is tried again
 _AGAIN_SECONDS = 0.005  # pause before asking again, so that a burst of moves is one answer
 
 
@@ -195,6 +196,7 @@ class Waiting:
                     answer = fresh
                     break
                 if topic.startswith("submission"):
+                    await asyncio.sleep(_FAILED_SECONDS)
                     continue  # what is stored is stored: its 202 stands, whatever became of the second look
                 answer = fresh
                 if fresh.wish is None:

@@ -13,8 +13,8 @@ from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
-CHANGED = "heliograph:changed"  # channel; the message is a programme's id and its head
-DECIDED = "heliograph:decided"  # channel; the message is a submission's id
+CHANGED = f"heliograph:{settings.HUB_ID}:changed"  # channel; the message is a programme's id and its head
+DECIDED = f"heliograph:{settings.HUB_ID}:decided"  # channel; the message is a submission's id
 
 
 def verify() -> None:
