@@ -69,7 +69,15 @@ def complete(result: Json, generator: object, request: object, public: bool) -> 
     _show_signed_bodies(result["paths"])
     result["webhooks"] = _webhooks()
     result["components"]["schemas"] = dict(sorted(schemas.items()))
+    _drop(result, "x-spec-enum-id")  # spectacular's note to itself
     return result
+
+
+def _drop(part: object, name: str) -> None:
+    if isinstance(part, dict):
+        part.pop(name, None)
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _drop(inner, name)
 
 
 def _show_signed_bodies(paths: Json) -> None:

@@ -29,6 +29,7 @@ STATUS: dict[str, HTTPStatus] = {
     "cursor-invalid": HTTPStatus.BAD_REQUEST,
     "empty-body": HTTPStatus.BAD_REQUEST,
     "endorsement-refused": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "endpoint-held": HTTPStatus.CONFLICT,
     "endpoint-url-refused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "internal-error": HTTPStatus.INTERNAL_SERVER_ERROR,
     "invalid-api-key-settings": HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -49,6 +50,7 @@ STATUS: dict[str, HTTPStatus] = {
     "parameter-invalid": HTTPStatus.BAD_REQUEST,
     "private-key-sent": HTTPStatus.UNPROCESSABLE_ENTITY,
     "slug-taken": HTTPStatus.CONFLICT,
+    "too-many-endpoints": HTTPStatus.CONFLICT,
     "too-many-lines": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
@@ -158,7 +160,7 @@ def paragraphs() -> list[Paragraph]:
 
 def _leaves(base: type[Refusal]) -> Iterator[type[Refusal]]:
     for kind in base.__subclasses__():
-        if "code" in vars(kind):
+        if "code" in vars(kind) and not kind.__module__.startswith("hub.staff"):  # told to staff, on their own pages
             yield kind
         yield from _leaves(kind)
 
