@@ -90,7 +90,7 @@ class SigningKeyAdmin(VerbAdmin[SigningKey]):
         may = obj is not None and obj.state != KeyState.REVOKED and has(request.user, _MANAGE)
         return [*super().get_fields(request, obj), *(["if_compromised"] if may else [])]
 
-    @admin.display(description="In other hands?")
+    @admin.display(description="If compromised")
     def if_compromised(self, key: SigningKey) -> SafeString:
         """The way to signals' page, which hides what was received under it."""
         address = reverse("admin:signals_distrust_list_verb", args=["revoke"])
