@@ -56,6 +56,20 @@ def start_walk(member: MembershipFacts, *, channel: str, filter: Filter, at: dat
     return Place(walk, START)
 
 
+def start_or_share_walk(member: MembershipFacts, *, channel: str, filter: Filter, at: datetime) -> Place:  # noqa: A002
+    """The start of a walk, for a reader that keeps its own cursor: a new one, or the newest that would be the same.
+
+    That is one of the same filter, epoch and generation whose floor is still the head: whatever was read in it, nothing
+    has moved since it began, so its entries and its `listed` mean what a new walk's would. Never for an endpoint: its
+    webhook-ids are made of walk and place, and a receiver would take what it asked for again as known.
+    """
+    head = Head.objects.filter(programme_id=member.programme_id).values_list("position", flat=True).first() or 0
+    walks = Walk.objects.filter(partner_id=member.partner_id, programme_id=member.programme_id, channel=channel)
+    same = walks.filter(floor=head, filter=dict(filter), epoch=current_epoch(), generation=member.generation)
+    walk = same.order_by("-id").first()
+    return Place(walk, START) if walk is not None else start_walk(member, channel=channel, filter=filter, at=at)
+
+
 def is_over(place: Place, *, member: MembershipFacts) -> bool:
     """Whether a walk must be begun anew: another epoch or membership, or tombstones it needed have been forgotten."""
     walk = place.walk

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from hub.ledger import serving
+from signals.core.endpoints import Stop
+from signals.lifecycle.endpoints import MAX_ENDPOINTS, disable_endpoint, pause_endpoint, resume_endpoint, stop_again
 from signals.models import Endpoint
 from tests.api.conftest import Cast
-from tests.companies import Company
+from tests.companies import Company, now
 
 URL = "https://hooks.acme.example/heliograph"
 ENDPOINTS = "/api/v1/endpoints"
@@ -108,6 +112,56 @@ def test_a_body_that_is_no_object_is_refused(cast: Cast, body: bytes) -> None:
     for method, path in (("POST", ENDPOINTS), ("PATCH", f"{ENDPOINTS}/{add(cast.acme).json()['id']}")):
         response = send(cast.acme, method, path, body)
         assert (response.status_code, response.json()["code"]) == (422, "invalid-request")
+
+
+def test_a_change_happens_whole_or_not_at_all(cast: Cast) -> None:
+    path = f"{ENDPOINTS}/{add(cast.acme).json()['id']}"
+    before = cast.acme.http.get(path).json()
+    for wrong in ({"filter": {"issuers": ["nobody"]}}, {"url": "https://169.254.169.254/"}):
+        change = {"url": f"{URL}/2", "batch_size": 7, "state": "paused", **wrong}
+        assert send(cast.acme, "PATCH", path, change).status_code == 422
+        assert cast.acme.http.get(path).json() == before
+    assert send(cast.acme, "PATCH", path, {"url": f"{URL}/2", "batch_size": 7, "state": "paused"}).status_code == 200
+
+
+def test_a_partner_has_so_many_endpoints_in_a_programme_and_no_more(cast: Cast) -> None:
+    made = [add(cast.birch).json()["id"] for _ in range(MAX_ENDPOINTS)]
+    refused = add(cast.birch)
+    assert (refused.status_code, refused.json()["code"]) == (409, "too-many-endpoints")
+    assert add(cast.birch, programme="ncii").status_code == 201
+    assert cast.birch.http.delete(f"{ENDPOINTS}/{made[0]}").status_code == 204
+    assert add(cast.birch).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("stop", "reason"), [(pause_endpoint, "paused-by-operator"), (disable_endpoint, "disabled-by-operator")]
+)
+def test_what_the_operator_stopped_only_the_operator_starts_again(
+    cast: Cast, stop: Callable[..., Endpoint], reason: str
+) -> None:
+    identity = add(cast.acme).json()["id"]
+    path = f"{ENDPOINTS}/{identity}"
+    by_operator: dict[str, Any] = {"partner_id": cast.acme.partner.pk, "actor": "staff:1", "at": now()}
+    stop(UUID(identity), **by_operator)
+    for state in ("active", "paused"):  # pausing would make it the partner's own to resume
+        refused = send(cast.acme, "PATCH", path, {"state": state, "url": f"{URL}/2"})
+        assert (refused.status_code, refused.json()["code"]) == (409, "endpoint-held")
+    assert send(cast.acme, "PATCH", path, {"url": f"{URL}/3"}).json()["state_reason"] == reason
+    resume_endpoint(UUID(identity), **by_operator)
+    document = cast.acme.http.get(path).json()
+    assert (document["url"], document["state"], document["state_reason"]) == (f"{URL}/3", "active", "")
+
+
+@pytest.mark.parametrize("reason", [Stop.PAUSED_BY_PARTNER, Stop.GONE, Stop.MEMBERSHIP_ENDED, Stop.HUB_RESTORED])
+def test_a_partner_resumes_what_it_paused_or_what_closed_itself(cast: Cast, reason: Stop) -> None:
+    identity = add(cast.acme).json()["id"]
+    path = f"{ENDPOINTS}/{identity}"
+    stop_again(UUID(identity), reason=reason, actor="system:test", at=now())
+    assert cast.acme.http.get(path).json()["state_reason"] == reason.value
+    resumed = send(cast.acme, "PATCH", path, {"state": "active"}).json()
+    assert (resumed["state"], resumed["state_reason"]) == ("active", "")
+    paused = send(cast.acme, "PATCH", path, {"state": "paused"}).json()
+    assert (paused["state"], paused["state_reason"]) == ("paused", "paused-by-partner")
 
 
 def test_a_programme_that_is_not_ones_own_looks_like_none(cast: Cast) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from hub.ledger import serving
+from signals.models import Disclosure, Walk
 from tests.api.conftest import Cast
 from tests.builders import a_membership
 from tests.companies import Company, ids, membership_of, now
@@ -41,6 +42,41 @@ def test_a_parameter_that_cannot_be_used_is_named(cast: Cast, query: str, parame
     response = get(cast.birch, query)
     problem = response.json()
     assert (response.status_code, problem["code"], problem["parameter"]) == (400, "parameter-invalid", parameter)
+    assert not Walk.objects.exists(), "a request that was refused has begun a walk"
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+def test_a_head_request_begins_nothing_and_discloses_nothing(cast: Cast, accept: str) -> None:
+    cast.acme.say(cast.acme.sign(cast.acme.signal()))
+    asked = {"accept": accept}
+    answer = cast.birch.http.head(FEED, headers=asked)
+    assert (answer.status_code, answer.content, answer["Content-Type"]) == (200, b"", accept)
+    assert cast.birch.http.head(f"{FEED}?limit=0", headers=asked).status_code == 400
+    assert cast.outsider.http.head(FEED, headers=asked).status_code == 404
+    assert not Walk.objects.exists()
+    assert not Disclosure.objects.exists()
+
+
+def test_asking_again_for_the_start_begins_no_walk_that_would_be_the_same(cast: Cast) -> None:
+    acme, birch, _, _ = cast
+    [first], [second] = ([acme.sign(acme.signal())] for _ in range(2))
+    acme.say(first)
+    walk = birch.feed(limit=1)["walk"]
+    again = birch.feed()
+    assert (again["walk"], again["listed"], len(again["items"])) == (walk, True, 1)
+    assert birch.feed(type="url")["walk"] > walk
+    assert acme.feed()["walk"] > walk
+    acme.say(second)
+    moved = birch.feed()
+    assert moved["walk"] > walk
+    acme.say(acme.withdrawal(first))
+    fresh = birch.feed()
+    assert fresh["walk"] > moved["walk"]
+    assert [item["state"] for item in fresh["items"]] == ["published"], "a tombstone from before the walk"
+    membership = membership_of(birch, cast.csea)
+    membership.generation += 1
+    membership.save()
+    assert birch.feed()["walk"] > fresh["walk"]
 
 
 def test_only_a_cursor_of_ones_own_for_this_feed_and_filter_leads_on(cast: Cast) -> None:

@@ -15,7 +15,7 @@ from partners.lifecycle.end_membership import end_membership
 from signals.delivery.outcome import Failure, Outcome
 from signals.lifecycle import deliver
 from signals.lifecycle.deliver import Batch, claim_due, render
-from signals.lifecycle.endpoints import add_endpoint, filter_endpoint, resume_endpoint
+from signals.lifecycle.endpoints import add_endpoint, change_endpoint, resume_endpoint
 from signals.lifecycle.farewell import mark_leaving
 from signals.models import Disclosure, Endpoint
 from tests.builders import a_programme
@@ -99,7 +99,7 @@ def test_6_a_listed_batch_is_sent_even_if_it_is_empty() -> None:
         world.post()
         assert len(world.copy.live) == 1
         world.acme.say(world.acme.withdrawal(jws))
-        filter_endpoint(world.endpoint.id, partner_id=world.birch.partner.pk, filter={}, **BY, at=now())
+        change_endpoint(world.endpoint.id, partner_id=world.birch.partner.pk, filter={}, **BY, at=now())
         world.post()
         assert world.copy.live == {}
 
@@ -210,7 +210,7 @@ def test_7_what_is_changed_between_claim_and_rendering_is_neither_shown_nor_reco
     world = hooked()
     world.say()
     [(endpoint, token)] = claim_due(limit=1)
-    filter_endpoint(world.endpoint.id, partner_id=world.birch.partner.pk, filter={"types": ["md5"]}, **BY, at=now())
+    change_endpoint(world.endpoint.id, partner_id=world.birch.partner.pk, filter={"types": ["md5"]}, **BY, at=now())
     assert render(endpoint, token=token, at=now()) is None
     assert not Disclosure.objects.exists()
 
@@ -256,7 +256,7 @@ def test_8_a_batch_of_an_older_walk_does_not_bring_back_what_the_new_walk_droppe
     old = world.take_off()
     assert old is not None
     world.acme.say(world.acme.withdrawal(jws))
-    filter_endpoint(world.endpoint.id, partner_id=world.birch.partner.pk, filter={}, **BY, at=now())
+    change_endpoint(world.endpoint.id, partner_id=world.birch.partner.pk, filter={}, **BY, at=now())
     world.post()
     world.copy.apply(json.loads(old.body))
     assert world.copy.live == {}

@@ -52,7 +52,7 @@ class EndpointsView(Door):
         responses={201: AddedEndpointShape},
         extensions=refuses(
             *("missing-scope", "not-found", "membership-suspended", "membership-ended"),
-            *("invalid-request", "endpoint-url-refused"),
+            *("invalid-request", "endpoint-url-refused", "too-many-endpoints"),
         ),
     )
     def post(self, request: Request) -> Response:
@@ -98,27 +98,23 @@ class EndpointView(Door):
         tags=["endpoints"],
         request=ChangedEndpointShape,
         responses=EndpointShape,
-        extensions=refuses("missing-scope", "not-found", "invalid-request", "endpoint-url-refused"),
+        extensions=refuses("missing-scope", "not-found", "invalid-request", "endpoint-url-refused", "endpoint-held"),
     )
     def patch(self, request: Request, endpoint_id: UUID) -> Response:
-        """Change what is named, in one request as several verbs."""
+        """Change what is named, all of it or nothing. A filter begins a new walk.
+
+        `state` pauses it and lets it go on; what the hub's operator stopped, only the operator starts again.
+        """
         at, who = timezone.now(), caller(request)
         found = queries.endpoint(endpoint_id, partner_id=who.partner_id)
         form = ChangedEndpointShape(data=request.data, partial=True)
         form.is_valid(raise_exception=True)
         wanted: dict[str, Any] = form.validated_data
-        by: dict[str, Any] = {"partner_id": who.partner_id, "actor": f"partner:{who.slug}", "at": at}
-        if "url" in wanted or "batch_size" in wanted:
-            found = endpoints.change_endpoint(
-                endpoint_id, url=wanted.get("url"), batch_size=wanted.get("batch_size"), **by
-            )
         if "filter" in wanted:
-            filter_ = _filter(wanted["filter"], found.programme_id, at=at)
-            found = endpoints.filter_endpoint(endpoint_id, filter=filter_, **by)
-        if wanted.get("state") == "paused":
-            found = endpoints.pause_endpoint(endpoint_id, **by)
-        elif wanted.get("state") == "active":
-            found = endpoints.resume_endpoint(endpoint_id, **by)
+            wanted["filter"] = _filter(wanted["filter"], found.programme_id, at=at)
+        found = endpoints.change_endpoint(
+            endpoint_id, partner_id=who.partner_id, **wanted, actor=f"partner:{who.slug}", at=at
+        )
         [document] = _documents([found], who=who, at=at)
         return Response(document)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -19,14 +20,15 @@ from partners.api.caller import caller
 from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
 from partners.api.view import Door
+from partners.public import MembershipFacts
 from signals import queries
 from signals.api.v1.bodies import NDJSON
 from signals.api.v1.serializers import PageShape
 from signals.api.v1.statements import MAX_WAIT_SECONDS, WAIT_HEADER
 from signals.core.indicators import INDICATOR_TYPES
 from signals.core.refusals import ParameterInvalid
-from signals.lifecycle.disclose import Page, read_page, reader_of
-from signals.lifecycle.walk import open_cursor, seal_cursor, start_walk
+from signals.lifecycle.disclose import Page, Reader, read_page, reader_of
+from signals.lifecycle.walk import Place, open_cursor, seal_cursor, start_or_share_walk
 
 CHANNEL = "pull"
 _KNOWN = {"after", "limit", "wait", "own", "type", "violation", "issuer"}
@@ -97,21 +99,41 @@ class FeedView(Door):
     def get(self, request: Request, slug: str) -> HttpResponse:
         """Begin or continue a walk and read one page of it."""
         at = timezone.now()
+        asked = _Asked.of(request, slug, at=at)
+        place = asked.place or start_or_share_walk(asked.member, channel=CHANNEL, filter=asked.filter, at=at)
+        page = read_page(place, reader=asked.reader, limit=asked.limit, at=at)
+        response = _respond(page, slug, as_lines=request.accepted_media_type == NDJSON)
+        if page.is_silent and asked.wait:
+            response[WAIT_HEADER] = f"feed {asked.member.programme_id} {page.place.position} {asked.wait}"
+        return response
+
+    def head(self, request: Request, slug: str) -> HttpResponse:
+        """Say whether the page could be had (RFC 9110 §9.3.2); nothing is begun and nothing counts as disclosed."""
+        _Asked.of(request, slug, at=timezone.now())
+        return HttpResponse(content_type=str(request.accepted_media_type))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request for a page, read and checked whole before anything is begun."""
+
+    member: MembershipFacts
+    reader: Reader
+    filter: dict[str, object]
+    limit: int
+    wait: int  # seconds
+    place: Place | None  # where the cursor stands; None: at the start of a walk
+
+    @classmethod
+    def of(cls, request: Request, slug: str, *, at: datetime) -> _Asked:
         member = queries.reading_member(caller(request), slug, at=at)
         reader = reader_of(member, at=at)
         filter_ = _filter(request, {name: identity for identity, name in reader.slugs.items()})
-        after = request.query_params.get("after")
-        if after is None:
-            place = start_walk(member, channel=CHANNEL, filter=filter_, at=at)
-        else:
-            place = open_cursor(after, member=member, channel=CHANNEL, filter=filter_)
         limit = _whole(request, "limit", 200, 1, 1000)
         wait = _whole(request, "wait", 0, 0, MAX_WAIT_SECONDS)
-        page = read_page(place, reader=reader, limit=limit, at=at)
-        response = _respond(page, slug, as_lines=request.accepted_media_type == NDJSON)
-        if page.is_silent and wait:
-            response[WAIT_HEADER] = f"feed {member.programme_id} {page.place.position} {wait}"
-        return response
+        after = request.query_params.get("after")
+        place = None if after is None else open_cursor(after, member=member, channel=CHANNEL, filter=filter_)
+        return cls(member, reader, filter_, limit, wait, place)
 
 
 def _respond(page: Page, slug: str, *, as_lines: bool) -> HttpResponse:

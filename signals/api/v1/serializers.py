@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from partners.api.strict import Moment, Slug, StrictSerializer, Text, Whole
+from signals.core.endpoints import Stop
 from signals.core.indicators import INDICATOR_TYPES
 
 
@@ -149,7 +150,10 @@ class EndpointShape(serializers.Serializer[Any]):
     filter = FilterShape()
     batch_size = serializers.IntegerField()
     state = serializers.ChoiceField(choices=["active", "paused", "disabled"])
-    state_reason = serializers.CharField(allow_blank=True)
+    state_reason = serializers.ChoiceField(
+        choices=["", *(stop.value for stop in Stop if stop is not Stop.REMOVED)],
+        help_text="why it gets no POSTs; only the operator lifts what the operator did; empty while it is active",
+    )
     failures = serializers.IntegerField()
     next_attempt_at = serializers.DateTimeField()
     last_success_at = serializers.DateTimeField(allow_null=True)
