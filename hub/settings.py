@@ -173,10 +173,11 @@ MAX_SUBMISSION_BYTES = 4 * 1024 * 1024
 MAX_SUBMISSION_LINES = 1000
 IAT_MAX_AGE_DAYS = 7
 IAT_MAX_AHEAD_SECONDS = 300
-LEASE_SECONDS = environment.number("HELIOGRAPH_LEASE_SECONDS", 30, minimum=5, maximum=600)
+# A killed worker's piece waits for its lease to end and for the next sweep: together well under the 30 s we promise.
+LEASE_SECONDS = environment.number("HELIOGRAPH_LEASE_SECONDS", 20, minimum=5, maximum=600)
 TOMBSTONE_DAYS = environment.number("HELIOGRAPH_TOMBSTONE_DAYS", 90, minimum=1, maximum=3650)
 PURGE_AFTER_DAYS = environment.number("HELIOGRAPH_PURGE_AFTER_DAYS", 30, minimum=0, maximum=3650)
-DELIVERY_TIMEOUT_SECONDS = environment.number("HELIOGRAPH_DELIVERY_TIMEOUT_SECONDS", 12, minimum=1, maximum=120)
+DELIVERY_TIMEOUT_SECONDS = environment.number("HELIOGRAPH_DELIVERY_TIMEOUT_SECONDS", 9, minimum=1, maximum=120)
 EGRESS_ALLOWED_CIDRS = environment.words("HELIOGRAPH_EGRESS_ALLOWED_CIDRS")  # private networks webhooks may reach
 
 # ---------------------------------------------------------------- logs: text at a terminal, JSON lines elsewhere
