@@ -320,7 +320,7 @@ class Batch:
         self._mark(signal)
 
     def _refuse_late(self, waiting: AnyStatement, refusal: Refusal) -> None:
-        del self.said[waiting.jti]
+        self.said.pop(waiting.jti, None)
         if isinstance(waiting, Statement):
             self.refused_late.append((waiting, refusal))
         else:
