@@ -20,8 +20,8 @@ os.environ |= {
     "HELIOGRAPH_ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "HELIOGRAPH_EGRESS_ALLOWED_CIDRS": "127.0.0.0/8,::1/128",
 }
-for name in ("HELIOGRAPH_DATABASE_URL", "HELIOGRAPH_OWNER_DATABASE_URL", "HELIOGRAPH_LEDGER_DATABASE_URL", "HELIOGRAPH_BROKER_URL"):
-    os.environ.pop(name, None)
+for engine in ("DATABASE", "OWNER_DATABASE", "LEDGER_DATABASE", "BROKER"):
+    os.environ.pop(f"HELIOGRAPH_{engine}_URL", None)
 
 from hub.embedded.postgres import Postgres  # noqa: E402  the environment above must stand first
 from hub.embedded.valkey import Valkey  # noqa: E402

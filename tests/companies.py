@@ -63,7 +63,9 @@ class Company:
         }
         return statements.signal(issuer=self.slug, hub=settings.HUB_ID, **asked)
 
-    def routing(self, jws: bytes, *, only: Iterable[str] | None = None, leave_out: Iterable[str] | None = None) -> bytes:
+    def routing(
+        self, jws: bytes, *, only: Iterable[str] | None = None, leave_out: Iterable[str] | None = None
+    ) -> bytes:
         payload = {**self._about(jws)}
         if only is not None:
             payload["only"] = list(only)

@@ -29,12 +29,14 @@ def test_what_one_company_says_the_other_reads_and_the_outsider_does_not(
     [verdict] = acme.say(jws)
     page = birch.feed()
 
-    assert verdict["verdict"] == "accepted" and verdict["state"] == "published"
+    assert verdict["verdict"] == "accepted"
+    assert verdict["state"] == "published"
     [item] = page["items"]
     assert item["indicator"]["value"] == "http://bad.example/path"
     assert item["issuer"] == "acme-social"
     assert item["jws"] == jws.decode()
-    assert page["listed"] is True and page["more"] is False
+    assert page["listed"] is True
+    assert page["more"] is False
     assert acme.feed()["items"] == []
     assert [i["id"] for i in acme.feed(own="true")["items"]] == [item["id"]]
     assert outsider.feed()["code"] == "not-found"
@@ -51,7 +53,8 @@ def test_a_withdrawal_reaches_who_was_told_as_a_tombstone(csea: tuple[Company, C
 
     [tombstone] = later["items"]
     assert tombstone["id"] == page["items"][0]["id"]
-    assert tombstone["state"] == "withdrawn" and tombstone["revision"] == 2
+    assert tombstone["state"] == "withdrawn"
+    assert tombstone["revision"] == 2
     assert set(tombstone) == {"id", "revision", "state", "changed_at"}
     assert birch.feed()["items"] == []
 
@@ -66,7 +69,8 @@ def test_a_signal_expires_and_its_content_is_erased(csea: tuple[Company, Company
     assert purge_due(at=now() + timedelta(days=366 + 31)) == 1
 
     signal = Signal.objects.get(id=verdict["signal"])
-    assert signal.state == "purged" and signal.value_index is None
+    assert signal.state == "purged"
+    assert signal.value_index is None
     assert not Statement.objects.filter(signal_id=signal.id, sealed__isnull=False).exists()
     assert [item["state"] for item in birch.feed(after=page["next"])["items"]] == ["expired"]
 
@@ -80,7 +84,9 @@ def test_a_revision_moves_the_signal(csea: tuple[Company, Company, Company]) -> 
     acme.say(acme.sign(acme.signal("https://bad.example/x", confidence=90, supersedes=first["jti"])))
 
     [item] = birch.feed(after=page["next"])["items"]
-    assert item["id"] == said["signal"] and item["revision"] == 2 and item["signal"]["confidence"] == 90
+    assert item["id"] == said["signal"]
+    assert item["revision"] == 2
+    assert item["signal"]["confidence"] == 90
 
 
 def test_a_routed_signal_waits_for_its_routing_and_then_only_widens(
@@ -112,7 +118,8 @@ def test_a_withdrawal_before_its_signal_meets_it(csea: tuple[Company, Company, C
     [late] = acme.say(jws)
 
     assert early["waiting"] == "signal"
-    assert late["verdict"] == "accepted" and late["state"] == "withdrawn"
+    assert late["verdict"] == "accepted"
+    assert late["state"] == "withdrawn"
     assert birch.feed()["items"] == []
 
 

@@ -55,7 +55,9 @@ def _live_through_it(acme: Company, birch: Company, receiver: Receiver) -> None:
     """Everything that may happen to a value happens to this one."""
     lines = [
         acme.sign(
-            acme.signal(value, type=kind, note=f"seen with {CANARY}", service="chat.example" if kind == "username" else None)
+            acme.signal(
+                value, type=kind, note=f"seen with {CANARY}", service="chat.example" if kind == "username" else None
+            )
         )
         for kind, value in VALUES.items()
     ]
@@ -117,7 +119,17 @@ def _in_the_database_and_its_dump(tmp_path: Path) -> list[str]:
         connection.execute("CHECKPOINT")
     dump = tmp_path / "dump.sql"
     password = (settings.HOME / "secrets" / "postgres-bootstrap").read_text(encoding="ascii")
-    command = [postgres_programs(postgres.place) / "pg_dump", "-h", postgres.run, "-U", "heliograph_bootstrap", "-d", name, "-f", dump]
+    command = [
+        postgres_programs(postgres.place) / "pg_dump",
+        "-h",
+        postgres.run,
+        "-U",
+        "heliograph_bootstrap",
+        "-d",
+        name,
+        "-f",
+        dump,
+    ]
     subprocess.run(command, check=True, env={**os.environ, "PGPASSWORD": password})
     assert dump.stat().st_size > 50_000
     return appearances(CANARY.encode(), dump) + appearances(CANARY.encode(), postgres.data)
