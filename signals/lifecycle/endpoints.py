@@ -102,7 +102,7 @@ def change_endpoint(
             endpoint.walk, endpoint.position, endpoint.in_flight_to = None, -1, None
             endpoint.lease_token = endpoint.lease_until = None  # what is in the air settles nothing any more
             endpoint.next_attempt_at = at
-        if not (url is batch_size is filter is None):
+        if any(wish is not None for wish in (url, batch_size, filter)):
             endpoint.save(update_fields=_CHANGEABLE)
             _record_by("endpoint.changed", endpoint, actor=actor, at=at)
             wake.deliver()
@@ -132,10 +132,11 @@ def remove_endpoint(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: 
 
 
 def stop_again(endpoint_id: uuid.UUID, *, reason: Stop, actor: str, at: datetime) -> Endpoint:
-    """After a restore: stop it as it had been stopped, or as HUB_RESTORED; what the operator stopped stays so."""
+    """After a restore: stop it as it had been stopped, or as HUB_RESTORED, which only the operator's word outweighs."""
     with transaction.atomic():
         endpoint = _lock(endpoint_id)
-        if endpoint.state_reason not in {reason.value, *HELD}:
+        weightier = HELD if reason.value in HELD else {*HELD, Stop.HUB_RESTORED.value}
+        if endpoint.state_reason not in {reason.value, *weightier}:
             _put(endpoint, reason, actor=actor, at=at)
     return endpoint
 

@@ -95,6 +95,7 @@ class Disclosure(models.Model):
                 name="a_disclosure_ends_at_or_before_the_head",
             )
         ]
+        indexes = [models.Index(fields=["walk", "to_position"], name="disclosure_of_walk")]
 
     def __str__(self) -> str:
         return f"disclosure {self.pk}"

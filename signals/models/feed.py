@@ -104,6 +104,7 @@ class Signal(models.Model):
                 condition=models.Q(routing_key_id__isnull=False),
             ),
             models.Index(fields=["issuer_id", "-arrival"], name="signal_by_issuer"),
+            models.Index(fields=["-arrival"], name="signal_latest_first"),
         ]
 
     def __str__(self) -> str:

@@ -43,6 +43,9 @@ class Distrust(models.Model):
     at = models.DateTimeField()
     is_settled = models.BooleanField(default=False)  # every signal under it has been moved
 
+    class Meta:
+        verbose_name = "fallen key"
+
     def __str__(self) -> str:
         return f"distrust of key {self.key_id}"
 
