@@ -1,18 +1,23 @@
 """Bring a database that was put back from a backup up to what its mirror remembers: the rights that were taken since.
 
-A backup forgets revocations, suspensions, ends, withdrawals and purges. Serving from it would undo them. The mirror
-holds their leaves; they are applied again here, each by the verb that made it, and a new epoch makes every channel walk
-again. What was submitted since the backup is lost here; its partners still have it, and a `jti` makes submitting it
-again safe. A suspension that was lifted again since comes back: lifting it is for a person.
+A backup forgets revocations, suspensions, ends, withdrawals, purges and whatever else took a right away. Serving from
+it would undo them. The mirror holds their leaves; they are applied again here, each by the verb that made it, and a new
+epoch makes every channel walk again. Where a leaf does not say enough to do the same again (an address, a password),
+what it touched is stopped until a person has looked at it. What was submitted since the backup is lost here; its
+partners still have it, and a `jti` makes submitting it again safe. A suspension that was lifted again since comes back:
+lifting it is for a person.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.db import transaction
 
 from hub.ledger import serving
@@ -20,16 +25,25 @@ from hub.ledger.epochs import record_restored, renew_epoch
 from hub.ledger.leaf import Leaf
 from hub.ledger.mirror import Mirror
 from hub.refusal import Refusal
+from hub.staff.accounts import set_roles, switch_off
+from hub.staff.roles import Role
 from hub.vault import keyring
 from partners import public
+from partners.core.programmes import ProgrammeSettings
+from partners.lifecycle.begin_membership import Terms
+from partners.lifecycle.change_membership import change_membership
+from partners.lifecycle.change_programme import change_programme
 from partners.lifecycle.end_membership import end_membership
 from partners.lifecycle.part_with_partner import part_with_partner
+from partners.lifecycle.probation import begin_probation
+from partners.lifecycle.retire_key import retire_key
 from partners.lifecycle.revoke_api_key import revoke_api_key
 from partners.lifecycle.suspend_membership import suspend_membership
 from partners.lifecycle.suspend_partner import suspend_partner
-from signals.lifecycle.endpoints import remove_endpoint
+from signals.core.endpoints import Stop
+from signals.lifecycle.endpoints import remove_endpoint, stop_again
 from signals.lifecycle.quarantine import revoke_compromised_key
-from signals.lifecycle.reapply import purge_again, withdraw_again
+from signals.lifecycle.reapply import hold_again, purge_again, withdraw_again
 from signals.models import Endpoint
 
 ACTOR = "system:restore"
@@ -37,10 +51,14 @@ ACTOR = "system:restore"
 
 @dataclass(slots=True)
 class Restored:
-    """What was done: how many leaves were applied again per action, and which could not be, with the reason."""
+    """What was done: how many leaves were applied again per action, and which could not be, with the reason.
+
+    `stopped` says what was stopped and waits for a person.
+    """
 
     applied: dict[str, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
     epoch: int = 0
 
 
@@ -56,12 +74,15 @@ def restore(*, size: int, at: datetime) -> Restored:
         if apply is None:
             continue
         try:
-            apply(_Said.of(leaf), at)
+            sentence = apply(_Said.of(leaf), at)
         except Refusal as refusal:
             result.skipped.append(f"leaf {index}, {leaf.action}: {refusal.detail}")
         else:
             result.applied[leaf.action] = result.applied.get(leaf.action, 0) + 1
+            if isinstance(sentence, str) and sentence not in result.stopped:
+                result.stopped.append(sentence)
     with transaction.atomic():
+        Session.objects.all().delete()  # those that ended since would go on
         result.epoch = renew_epoch("restored", actor=ACTOR, at=at)
         record_restored(actor=ACTOR, at=at)
     mirror.archive(at=at)
@@ -110,6 +131,84 @@ def _revoke_api_key(said: _Said, at: datetime) -> None:
     revoke_api_key(str(said.facts["api_key"]), partner_slug=said.subjects["partner"], actor=ACTOR, at=at)
 
 
+def _end_rolled_api_key(said: _Said, at: datetime) -> str:
+    slug, key_id = said.subjects["partner"], str(said.facts["rolled_from"])
+    revoke_api_key(key_id, partner_slug=slug, actor=ACTOR, at=at)
+    return f"API key {key_id} of {slug} is revoked: it was rolled, and its successor is lost. Issue a new one."
+
+
+def _change_membership(said: _Said, at: datetime) -> None:
+    after = _after(said)
+    until = after["training_valid_until"]
+    terms = Terms(
+        may_submit=bool(after["may_submit"]),
+        may_receive=bool(after["may_receive"]),
+        agreement_version=int(after["agreement_version"]),
+        training_valid_until=date.fromisoformat(until) if until else None,
+    )
+    change_membership(said.subjects["partner"], said.subjects["programme"], terms, actor=ACTOR, at=at)
+
+
+def _change_programme(said: _Said, at: datetime) -> None:
+    after = _after(said)
+    settings = ProgrammeSettings(
+        violations=tuple(after["violations"]),
+        indicator_types=tuple(after["indicator_types"]),
+        retention_days=after["retention_days"],
+        gates=after["gates"],
+        agreement_version=after["agreement_version"],
+        is_training_required=after["is_training_required"],
+    )
+    change_programme(said.subjects["programme"], after["name"], settings, actor=ACTOR, at=at)
+
+
+def _stop_changed_endpoint(said: _Said, at: datetime) -> str:
+    endpoint = stop_again(UUID(said.subjects["endpoint"]), reason=Stop.HUB_RESTORED, actor=ACTOR, at=at)
+    return (
+        f"Endpoint {endpoint.id} of {said.subjects['partner']} is stopped: its address or filter was changed after the "
+        "backup. Its partner mends and resumes it."
+    )
+
+
+def _stop_endpoint(said: _Said, at: datetime) -> None:
+    stop_again(UUID(said.subjects["endpoint"]), reason=Stop(str(said.facts["reason"])), actor=ACTOR, at=at)
+
+
+def _change_roles(said: _Said, at: datetime) -> None:
+    roles = said.facts["after"]
+    assert isinstance(roles, list)
+    set_roles(_staff(said), [Role(name) for name in roles], actor=ACTOR, at=at)
+
+
+def _stop_account(said: _Said, at: datetime) -> str:
+    user = _staff(said)
+    switch_off(user, actor=ACTOR, at=at)
+    return (
+        f"Staff account {user.username} is switched off: its password was changed after the backup, and the old one "
+        f"would open again. Run `manage.py readmit_staff {user.username}`."
+    )
+
+
+def _hold(said: _Said, at: datetime) -> str | None:
+    identity = UUID(said.subjects["signal"])
+    if hold_again(identity, actor=ACTOR, at=at):
+        return None
+    return f"Signal {identity} is under legal hold again, but the month that sealed it in the backup is destroyed."
+
+
+def _after(said: _Said) -> dict[str, Any]:
+    after = said.facts["after"]
+    assert isinstance(after, dict)
+    return after
+
+
+def _staff(said: _Said) -> User:
+    user = User.objects.filter(pk=int(said.subjects["staff"]), is_staff=True).first()
+    if user is None:
+        raise _Unknown("The account was made after the backup.")
+    return user
+
+
 def _remove_endpoint(said: _Said, at: datetime) -> None:
     identity = UUID(said.subjects["endpoint"])
     if Endpoint.objects.filter(id=identity).exclude(state="deleted").exists():
@@ -130,8 +229,16 @@ def _signals(verb: Callable[..., int]) -> Callable[[_Said, datetime], None]:
 
 _VERBS: dict[str, Callable[[_Said, datetime], object]] = {
     "api-key.revoked": _revoke_api_key,
+    "api-key.rolled": _end_rolled_api_key,
+    "endpoint.changed": _stop_changed_endpoint,
+    "endpoint.disabled": _stop_endpoint,
     "endpoint.removed": _remove_endpoint,
+    "key.retired": lambda said, at: retire_key(
+        said.subjects["key"], partner_slug=said.subjects["partner"], actor=ACTOR, at=at
+    ),
     "key.revoked": _revoke_key,
+    "legal-hold.placed": _hold,
+    "membership.changed": _change_membership,
     "membership.ended": lambda said, at: end_membership(
         said.subjects["partner"], said.subjects["programme"], actor=ACTOR, at=at
     ),
@@ -139,9 +246,15 @@ _VERBS: dict[str, Callable[[_Said, datetime], object]] = {
         said.subjects["partner"], said.subjects["programme"], actor=ACTOR, at=at
     ),
     "partner.left": lambda said, at: part_with_partner(said.subjects["partner"], actor=ACTOR, at=at),
+    "partner.probation-began": lambda said, at: begin_probation(said.subjects["partner"], actor=ACTOR, at=at),
     "partner.suspended": lambda said, at: suspend_partner(said.subjects["partner"], actor=ACTOR, at=at),
+    "programme.changed": _change_programme,
     "signal.purged": _signals(purge_again),
     "signal.withdrawn": _signals(withdraw_again),
+    "staff.password-changed": _stop_account,
+    "staff.password-renewed": _stop_account,
+    "staff.roles-changed": _change_roles,
+    "staff.switched-off": lambda said, at: switch_off(_staff(said), actor=ACTOR, at=at),
     "vault.period-destroyed": _destroy_period,
 }
 

@@ -97,5 +97,24 @@ def renew_password(user: User, *, actor: str, at: datetime) -> str:
     return one_time
 
 
+def switch_off(user: User, *, actor: str, at: datetime) -> None:
+    """Let an account open nothing any more, its running sessions included; twice changes nothing."""
+    with transaction.atomic():
+        user = User.objects.select_for_update().get(pk=user.pk)
+        if user.is_active:
+            user.is_active = False
+            user.save(update_fields=["is_active"])
+            record("staff.switched-off", actor=actor, at=at, subjects=[f"staff:{user.pk}"])
+
+
+def switch_on(user: User, *, actor: str, at: datetime) -> str:
+    """Let somebody in again, by a new one-time password: whoever knows the old one may be why it was switched off."""
+    with transaction.atomic():
+        user.is_active = True
+        user.save(update_fields=["is_active"])
+        record("staff.switched-on", actor=actor, at=at, subjects=[f"staff:{user.pk}"])
+        return renew_password(user, actor=actor, at=at)
+
+
 def _put_in(user: User, roles: Collection[Role]) -> None:
     user.groups.set([Group.objects.get_or_create(name=role.value)[0] for role in roles])

@@ -10,7 +10,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from hub.staff.accounts import first_account, renew_password
+from hub.staff.accounts import add_account, first_account, renew_password, switch_off
 from hub.staff.models import OneTimePassword
 from hub.staff.roles import Role, roles_of
 
@@ -73,3 +73,20 @@ def test_a_renewed_password_is_one_time_again() -> None:
     assert authenticate(username=made[0], password=made[1]) is None
     assert authenticate(username=made[0], password=renewed) is not None
     assert OneTimePassword.objects.filter(user=user).exists()
+
+
+@pytest.mark.django_db
+def test_who_is_switched_off_comes_back_by_a_new_password_only() -> None:
+    add_account("robin", [Role.ANALYST], actor="system:test", at=NOON, password="correct horse battery staple")
+    user = User.objects.get(username="robin")
+    for _again in range(2):
+        switch_off(user, actor="system:test", at=NOON)
+    assert authenticate(username="robin", password="correct horse battery staple") is None
+    out = io.StringIO()
+    call_command("readmit_staff", "robin", stdout=out)
+    back = authenticate(username="robin", password=out.getvalue().split()[-1])
+    assert isinstance(back, User)
+    assert roles_of(back) == {Role.ANALYST}
+    assert authenticate(username="robin", password="correct horse battery staple") is None
+    with pytest.raises(CommandError, match="no staff account"):
+        call_command("readmit_staff", "nobody", stdout=out)

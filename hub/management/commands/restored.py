@@ -36,6 +36,8 @@ class Command(BaseCommand):
         result = restore(size=standing.size, at=timezone.now())
         for action, count in sorted(result.applied.items()):
             self.stdout.write(f"applied again: {count} of {action}")
+        for sentence in result.stopped:
+            self.stdout.write(f"stopped: {sentence}")
         for sentence in result.skipped:
             self.stdout.write(f"not applied: {sentence}")
         self.stdout.write(f"Epoch {result.epoch} has begun: every channel walks again. Start the hub.")
