@@ -58,7 +58,7 @@ class Command(BaseCommand):
         if not home.is_ours(settings.HOME):
             raise CommandError("The demo wants a home of its own: run it as `manage.py demo`.")
         chosen = _examples(options)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: a shell may have switched it off
             signal.signal(number, _interrupt)
         logging.getLogger("heliograph_client").setLevel(logging.WARNING)  # each webhook has its place in a bar
         screen = Screen()
