@@ -19,6 +19,8 @@ def let_all_end(*actors: Actor) -> None:
         for actor in actors:
             if actor.is_busy and actor.arrive() and actor.is_busy:
                 actor.end()
+    for actor in actors:
+        actor.check()
 
 
 class Actor:
@@ -55,7 +57,7 @@ class Actor:
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until:
             if self._holding.wait(0.002) or not self.is_busy:
-                self._raise()
+                self.check()
                 return True
             if self._waits_for_a_lock() and not self._holding.is_set():
                 return False
@@ -72,7 +74,7 @@ class Actor:
         while self.is_busy and time.monotonic() < until:
             time.sleep(0.001)
         assert not self.is_busy, f"{self.name} does not end."
-        self._raise()
+        self.check()
         return self.result
 
     def do(self, verb: Callable[[], object]) -> object:
@@ -90,7 +92,8 @@ class Actor:
         self._verbs.put(None)
         self._thread.join(_PATIENCE)
 
-    def _raise(self) -> None:
+    def check(self) -> None:
+        """Raise what its verb raised, once."""
         if self.error is not None:
             error, self.error = self.error, None
             raise error
