@@ -10,8 +10,8 @@ from django.db import connection
 from signals.models import Distrust
 
 # For a query that has a row of signals_signal under the name `signal`. It asks the keys that fell, so that a fall acts
-# when it commits; the table is empty or nearly so.
-HAS_FALLEN = """(NOT signal.is_cleared AND EXISTS (
+# when it commits; the table is empty or nearly so, and whether it is empty is asked once, not for every row.
+HAS_FALLEN = """(EXISTS (SELECT 1 FROM signals_distrust) AND NOT signal.is_cleared AND EXISTS (
     SELECT 1 FROM signals_distrust AS fallen
      WHERE (fallen.key_id = signal.key_id AND (fallen.since IS NULL OR signal.received_at >= fallen.since))
         OR (fallen.key_id = signal.routing_key_id AND (fallen.since IS NULL OR signal.routed_at >= fallen.since))))"""

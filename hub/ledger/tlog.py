@@ -75,6 +75,8 @@ class Frontier:
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
     """The root over leaves given by their hashes."""
-    frontier = Frontier()
-    frontier.extend(leaves)
-    return frontier.root()
+    level = list(leaves)
+    while len(level) > 1:  # neighbours in pairs, the last of an odd number as it is: the tree of RFC 6962 §2.1
+        odd = level[-1:] if len(level) % 2 else []
+        level = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=False)] + odd
+    return level[0] if level else EMPTY_ROOT

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from functools import partial
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -41,6 +43,18 @@ class DataKeys:
         parts = parse(sealed)
         key_id = parts.key_id
         return open_with(self._ciphers.get(key_id, lambda: self._load(key_id, make=False)), parts, context)
+
+    def open_many(self, sealed: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+        """Decrypt each (sealed bytes, context), or raise CannotOpen or KeyDestroyed."""
+        ciphers: dict[bytes, AESGCM] = {}
+        opened = []
+        for each, context in sealed:
+            parts = parse(each)
+            if parts.key_id not in ciphers:
+                load = partial(self._load, parts.key_id, make=False)
+                ciphers[parts.key_id] = self._ciphers.get(parts.key_id, load)
+            opened.append(open_with(ciphers[parts.key_id], parts, context))
+        return opened
 
     def periods(self, scope: str) -> list[str]:
         """The periods that have a key now, in order."""

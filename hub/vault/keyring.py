@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -71,6 +72,11 @@ def open_sealed(sealed: bytes, *, context: bytes) -> bytes:
     KeyDestroyed (gone for ever).
     """
     return keyring().data.open(sealed, context)
+
+
+def open_many(sealed: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    """The plaintexts of (sealed bytes, context) pairs; as `open_sealed`, with each key looked up once for all."""
+    return keyring().data.open_many(sealed)
 
 
 def destroy_period(scope: str, period: str) -> bool:

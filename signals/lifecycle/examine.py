@@ -35,6 +35,7 @@ from signals.core.refusals import (
 )
 from signals.core.statement import Jws
 
+SEALED_FOR = b"signals_statement.sealed:"  # the sixteen bytes of the statement's id follow
 Claims = SignalClaims | RoutingClaims | WithdrawalClaims
 _encode = msgspec.json.Encoder().encode
 
@@ -194,7 +195,7 @@ def _retention(programme: ProgrammeFacts, indicator_type: str) -> timedelta:
 
 def context(statement_id: uuid.UUID) -> bytes:
     """What a sealed statement is bound to, so that it opens in its own row only."""
-    return b"signals_statement.sealed:" + statement_id.bytes
+    return SEALED_FOR + statement_id.bytes
 
 
 def fragment(jws: Jws, reading: Reading | None = None) -> bytes:

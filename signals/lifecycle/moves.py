@@ -64,7 +64,12 @@ def pair(signal_id: UUID, revision: int) -> bytes:
 
 def root_of_pairs(pairs: Iterable[tuple[UUID, int]]) -> bytes:
     """The RFC 6962 root over (signal, revision) pairs in this order."""
-    return tlog.root_of([tlog.leaf_hash(pair(identity, revision)) for identity, revision in pairs])
+    return root_of_packed(pair(identity, revision) for identity, revision in pairs)
+
+
+def root_of_packed(pairs: Iterable[bytes]) -> bytes:
+    """The same root over pairs as `pair` packs them."""
+    return tlog.root_of([tlog.leaf_hash(each) for each in pairs])
 
 
 def lock_signals(ids: Collection[UUID]) -> dict[UUID, Signal]:

@@ -153,6 +153,56 @@ def ingest(task: IngestTask) -> int:
     return len(lines)
 
 
+# ---------------------------------------------------------------- feed
+@dataclass(frozen=True)
+class WalkTask:
+    """Where the rows are, who reads, and the opened keys by their id."""
+
+    dsn: str
+    programme: int
+    reader: int
+    slugs: dict[int, str]
+    keys: dict[bytes, bytes]
+    page: int
+
+
+_PAGE = b"""
+SELECT signal.position, signal.id, signal.revision, signal.state, signal.issuer_id, signal.changed_at,
+       signal.received_at, signal.permitted, signal.statement_id, statement.sealed
+  FROM signals_signal AS signal JOIN signals_statement AS statement ON statement.id = signal.statement_id
+ WHERE signal.programme_id = %s AND signal.position > %s AND signal.audience <> 'only' AND signal.issuer_id <> %s
+ ORDER BY signal.position LIMIT %s
+"""
+
+
+def walk(task: WalkTask) -> int:
+    """Read every live signal by its position, decrypt and render it; how many there were."""
+    connection = connected(task.dsn)
+    ciphers = {key_id: AESGCM(key) for key_id, key in task.keys.items()}
+    after, seen = 0, 0
+    while True:
+        with connection.transaction(), connection.cursor(binary=True) as cursor:
+            rows = cursor.execute(_PAGE, [task.programme, after, task.reader, task.page]).fetchall()
+        if not rows:
+            return seen
+        items = []
+        for position, signal, revision, state, issuer, changed, received, permitted, statement, sealed in rows:
+            split = 2 + sealed[1]
+            said = ciphers[sealed[2:split]].decrypt(
+                sealed[split : split + 12],
+                sealed[split + 12 :],
+                sealed[:split] + b"signals_statement.sealed:" + statement.bytes,
+            )
+            allowed = ",".join([f'"{action}"' for action in permitted])
+            facts = (
+                f'{{"id":"{signal}","revision":{revision},"state":"{state}","changed_at":"{changed.isoformat()}",'
+                f'"issuer":"{task.slugs[issuer]}","received_at":"{received.isoformat()}","permitted":[{allowed}],'
+            )
+            items.append(facts.encode() + said + b"}")
+            after = position
+        seen += len(b"\n".join(items).split(b"\n"))
+
+
 def verify_rate(seconds: float) -> float:
     """Bare Ed25519 verifications a second in this process."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -84,7 +84,8 @@ def running_hub(*, web_processes: int = 1) -> Iterator[Rig]:
     def note(line: Line) -> None:
         if line.kind in {"died", "killed"} or '"level": "error"' in line.text or "Traceback" in line.text:
             seen.append(f"{line.program}: {line.kind}: {line.text}")
-            say(seen[-1])
+            if len(seen) <= 3:
+                say(seen[-1])
 
     started = time.monotonic()
     with RunningHub(on_line=note, port=0, web_processes=web_processes) as hub:
@@ -125,6 +126,10 @@ def _is_outbox_empty() -> bool:
     with connections["ledger"].cursor() as cursor:  # the application may not read the outbox
         cursor.execute("SELECT EXISTS (SELECT FROM ledger_outbox)")
         return not cursor.fetchone()[0]
+
+
+def pending_submissions() -> int:
+    return int(one("SELECT count(*) FROM signals_submission WHERE state = 'pending'"))
 
 
 def wait_until(is_so: Callable[[], bool], *, seconds: float, what: str, every: float = 0.02) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from django.conf import settings
@@ -34,9 +34,8 @@ def indicator(number: int) -> dict[str, object]:
     return made[number % len(made)]
 
 
-def signed(company: Company, numbers: range, **handling: object) -> Iterator[bytes]:
+def signed(company: Company, numbers: Iterable[int], **handling: object) -> Iterator[bytes]:
     """One compact `signal+jws` a number, with everything that a partner usually says."""
-    header = b64(msgspec.json.encode({"alg": "Ed25519", "kid": company.key.kid, "typ": "signal+jws"}))
     iat = int(time.time())
     for number in numbers:
         payload = {
@@ -58,11 +57,16 @@ def signed(company: Company, numbers: range, **handling: object) -> Iterator[byt
             "handling": {"tlp": "amber", "audience": "programme", "permitted": ["investigate"], **handling},
             "note": "Seen in three groups with the same opening lines.",
         }
-        signing_input = f"{header}.{b64(msgspec.json.encode(payload))}".encode()
-        yield signing_input + b"." + b64(company.key.private.sign(signing_input)).encode()
+        yield _sign(company, "signal+jws", payload)
 
 
 def batches(company: Company, first: int, count: int, *, of: int = 1000) -> list[bytes]:
     """`count` signed statements as NDJSON bodies of up to `of` lines."""
-    ends = range(first, first + count, of)
-    return [b"\n".join(signed(company, range(start, min(start + of, first + count)))) for start in ends]
+    starts = range(first, first + count, of)
+    return [b"\n".join(signed(company, range(start, min(start + of, first + count)))) for start in starts]
+
+
+def _sign(company: Company, typ: str, payload: dict[str, object]) -> bytes:
+    header = msgspec.json.encode({"alg": "Ed25519", "kid": company.key.kid, "typ": typ})
+    signing_input = f"{b64(header)}.{b64(msgspec.json.encode(payload))}".encode()
+    return signing_input + b"." + b64(company.key.private.sign(signing_input)).encode()
