@@ -28,7 +28,7 @@ _SERVED_ANEW = {"published", "restored"}
 
 
 def pairs_of(disclosure: Disclosure) -> list[tuple[UUID, int]]:
-    """What a page held, by BLUEPRINT §3 rule 11, from rows that outlive purge: walks, changes and statements."""
+    """What a page held (docs/decisions/0050, rule 11), from rows that outlive purge: walks, changes and statements."""
     walk = disclosure.walk
     log = list(
         Change.objects.filter(programme_id=walk.programme_id, position__lte=disclosure.head).order_by("position")
@@ -40,7 +40,7 @@ def pairs_of(disclosure: Disclosure) -> list[tuple[UUID, int]]:
 
 
 def _is_for(change: Change, walk: Walk) -> bool:
-    [signal] = Signal.objects.filter(id=change.signal_id)
+    [signal] = Signal.objects.filter(id__in=[change.signal_id])
     wanted = walk.filter
     if change.audience == "only" and walk.partner_id not in change.audience_partners:
         return False
@@ -56,7 +56,7 @@ def _is_tombstone(change: Change, log: list[Change]) -> bool:
     """By what it says, or because a key under it had fallen by the page's head and no person had let it stand since."""
     if change.kind in _GONE:
         return True
-    [said] = Statement.objects.filter(id=change.statement_id)
+    [said] = Statement.objects.filter(id__in=[change.statement_id])
     routings = Statement.objects.filter(signal_id=change.signal_id, typ="routing+jws", received_at__lte=change.at)
     under = [said, *routings.order_by("-received_at")[:1]]
     falls = [fall for fall in log if fall.kind == "key-fell" and any(_touches(fall, row) for row in under)]

@@ -19,7 +19,7 @@ Document = Mapping[str, Any]
 
 @dataclass
 class Copy:
-    """What a partner holds of one channel: pages and batches applied by revision, walk and epoch (BLUEPRINT §3, 8)."""
+    """What a partner holds of one channel: pages and batches applied by revision, walk and epoch (rule 8)."""
 
     place: tuple[int, int] = (0, 0)
     entries: dict[str, tuple[tuple[int, int], Document]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""BLUEPRINT §3, rules 6 to 8 and 13: endpoints, attempts, receivers. Each scenario fails without its rule."""
+"""Rules 6 to 8 and 13 of docs/decisions/0050: endpoints, attempts, receivers. Each scenario fails without its rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BLUEPRINT §3, rules 9, 11, 12 and 13: keys that fall, what was disclosed, the mirror, lock order."""
+"""Rules 9, 11, 12 and 13 of docs/decisions/0050: keys that fall, what was disclosed, the mirror, lock order."""
 
 from __future__ import annotations
 

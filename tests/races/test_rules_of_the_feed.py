@@ -1,4 +1,4 @@
-"""BLUEPRINT §3, rules 1 to 5: audiences, pages, walks, filters, memberships. Each scenario fails without its rule."""
+"""Rules 1 to 5 of docs/decisions/0050: audiences, pages, walks, filters, memberships. Each fails without its rule."""
 
 from __future__ import annotations
 
