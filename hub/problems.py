@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 
-from hub.refusal import Refusal
+from hub.refusal import Refusal, is_plain
 from signals.core.refusals import LineRefusal
 
 CONTENT_TYPE = "application/problem+json"
@@ -108,9 +108,10 @@ class NotAcceptable(Refusal):
 
 
 class Unavailable(Refusal):
-    """The hub is being restored from a backup and serves nothing meanwhile.
+    """The hub cannot serve at the moment: its database is away, or is being restored from a backup.
 
-    Try again later with growing pauses. Nothing of the request was stored.
+    Try again later with growing pauses, not before `Retry-After`. Repeat what was not answered for: a statement counts
+    once, by its `jti`.
     """
 
     code = "unavailable"
@@ -209,8 +210,8 @@ def handle(error: Exception, context: dict[str, Any]) -> HttpResponse | None:
         pointer, detail = _first_fault(error.detail)
         return problem("invalid-request", detail, status=422, pointer=pointer)
     if isinstance(error, exceptions.APIException):
-        code = _DRF_CODES.get(error.status_code, "malformed-request")
-        return problem(code, _sentence(error, error.default_detail), status=error.status_code)
+        code, sentence = _OF_HTTP.get(error.status_code, ("malformed-request", ""))
+        return problem(code, sentence or _sentence(error, error.default_detail), status=error.status_code)
     return None
 
 
@@ -249,7 +250,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 _FOR_PROGRAMS = ("/api/", "/.well-known/")
-_DRF_CODES = {400: "malformed-request", 405: "method-not-allowed", 406: "not-acceptable", 415: "unsupported-media-type"}
+_OF_HTTP = {  # sentences of our own: DRF's repeat what was sent
+    405: ("method-not-allowed", "The address does not know this method."),
+    406: ("not-acceptable", "The answer cannot be had in a media type that Accept names."),
+    415: ("unsupported-media-type", "The address does not take a body of this media type."),
+}
 
 
 def _plain(text: str, *, status: int) -> HttpResponse:
@@ -262,17 +267,15 @@ def _sentence(error: Exception, fallback: object) -> str:
 
 
 def _first_fault(detail: object, path: str = "") -> tuple[str | None, str]:
-    """The first fault of DRF's nested error detail, with its JSON Pointer."""
+    """The first fault of DRF's nested error detail, with its JSON Pointer. Names and values that were sent stay out."""
     if isinstance(detail, dict):
         name, inner = next(iter(detail.items()))
-        return _first_fault(inner, path if name == "non_field_errors" else f"{path}/{_escaped(str(name))}")
+        is_shown = isinstance(name, int) or (name != "non_field_errors" and is_plain(str(name)))
+        return _first_fault(inner, f"{path}/{name}" if is_shown else path)
     if isinstance(detail, list):
         for number, inner in enumerate(detail):
             if inner:
                 return _first_fault(inner, path if isinstance(inner, str) else f"{path}/{number}")
+    if getattr(detail, "code", "") == "invalid_choice":
+        return path or None, "The value is none of those that this member takes."
     return path or None, str(detail)
-
-
-def _escaped(name: str) -> str:
-    """One step of a JSON Pointer (RFC 6901 §3); half a surrogate pair, which JSON may hold, becomes a question mark."""
-    return name.replace("~", "~0").replace("/", "~1").encode("utf-8", "replace").decode("utf-8")

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
+
+_PLAIN = re.compile(r"[a-z][a-z_]{0,23}")
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name that somebody else chose may be repeated in a pointer: a misspelt member, and no identifier."""
+    return _PLAIN.fullmatch(name) is not None
 
 
 class Refusal(Exception):

@@ -53,7 +53,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         if isinstance(data, dict):
             unknown = sorted(set(data) - set(self.fields))
             if unknown:
-                raise serializers.ValidationError({unknown[0][:64]: ["This member is not known here."]})
+                raise serializers.ValidationError({unknown[0]: ["This member is not known here."]})
         return super().to_internal_value(data)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, NoReturn, TypeVar
 import msgspec
 from msgspec import Meta, Struct, field
 
+from hub.refusal import is_plain
 from signals.core import strict_json
 from signals.core.refusals import Schema, Stale, UnknownSignal, VictimIdentifier, WrongAudience, WrongIssuer
 
@@ -72,11 +73,6 @@ class PublicJwk(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     kid: Annotated[str, Meta(max_length=128)] | None = None
     use: Literal["sig"] | None = None
     alg: Literal["Ed25519", "EdDSA", "ES256"] | None = None
-
-    def key_members(self) -> dict[str, str]:
-        """Return the members that make the key, those of its RFC 7638 thumbprint."""
-        key = {"kty": self.kty, "crv": self.crv, "x": self.x}
-        return key if self.y is None else {**key, "y": self.y}
 
 
 class Claims(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -247,7 +243,6 @@ def _check_unique(items: tuple[object, ...], pointer: str) -> None:
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>[0-9]+)\]")
 _NAMED = re.compile(r"Object (?P<fault>contains unknown|missing required) field `(?P<name>.*)`", re.DOTALL)
-_PLAIN_NAME = re.compile(r"[a-z][a-z_]{0,23}")
 _SAFE = re.compile(r"Expected `[a-z]+`(?:, got `[a-z]+`| of length [<>]= [0-9]+| [<>]= [0-9]+)?")
 _CLOSED: dict[str, str] = {
     "/v": "1",
@@ -288,7 +283,7 @@ def _explain(fault: str) -> NoReturn:
         raise Schema(f"The member {named['name']} is missing.", pointer=f"{pointer}/{named['name']}")
     if named:
         # The name is the author's text. A misspelt member is shown; what could be anything else is not repeated.
-        shown = f"/{named['name']}" if _PLAIN_NAME.fullmatch(named["name"]) else ""
+        shown = f"/{named['name']}" if is_plain(named["name"]) else ""
         raise Schema("There is a member here that this type of statement does not have.", pointer=pointer + shown)
     member = re.sub(r"/[0-9]+\Z", "", pointer)
     if (closed := _CLOSED.get(member)) is not None:

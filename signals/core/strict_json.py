@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from itertools import takewhile
 from typing import NoReturn
+
+from hub.refusal import is_plain
 
 MAX_DEPTH = 8
 
@@ -37,17 +41,28 @@ def loads(raw: bytes) -> object:
     return document
 
 
-def null_at(document: object, pointer: str = "") -> str | None:
-    """Find the first null in a document, as a JSON Pointer (RFC 6901); None when it holds none."""
+def null_at(document: object) -> str | None:
+    """Find the first null in a document, as a JSON Pointer (RFC 6901); None when it holds none.
+
+    The pointer ends before the first member whose name could be anything: names are the author's text too.
+    """
+    steps = _steps_to_null(document)
+    if steps is None:
+        return None
+    shown = takewhile(lambda step: isinstance(step, int) or is_plain(step), steps)
+    return "".join(f"/{step}" for step in shown)
+
+
+def _steps_to_null(document: object) -> list[str | int] | None:
     if document is None:
-        return pointer
-    items: list[tuple[object, object]] = []
+        return []
+    items: Iterable[tuple[str | int, object]] = ()
     if isinstance(document, dict):
-        items = list(document.items())
+        items = document.items()
     elif isinstance(document, list):
-        items = list(enumerate(document))
-    found = (null_at(value, f"{pointer}/{name}") for name, value in items)
-    return next((place for place in found if place is not None), None)
+        items = enumerate(document)
+    found = ((name, _steps_to_null(value)) for name, value in items)
+    return next(([name, *steps] for name, steps in found if steps is not None), None)
 
 
 def _check_depth(raw: bytes) -> None:

@@ -15,6 +15,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 
+from hub.refusal import is_plain
 from partners import public
 from partners.api.caller import caller
 from partners.api.openapi import refuses
@@ -162,7 +163,8 @@ def _filter(request: Request, issuers: Mapping[str, int]) -> dict[str, object]:
     parameters = request.query_params
     unknown = sorted(set(parameters) - _KNOWN)
     if unknown:
-        raise ParameterInvalid("There is no such parameter here.", parameter=unknown[0][:64])
+        named = {"parameter": unknown[0]} if is_plain(unknown[0]) else {}  # what could be anything is not repeated
+        raise ParameterInvalid("There is no such parameter here.", **named)
     wanted: dict[str, object] = {
         "types": _each(parameters, "type", set(INDICATOR_TYPES).__contains__, "There is no such indicator type."),
         "violations": _each(parameters, "violation", _WORD.fullmatch, "A violation is a word of the programme."),
