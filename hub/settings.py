@@ -171,8 +171,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 # ---------------------------------------------------------------- the life of a signal
 MAX_SUBMISSION_BYTES = 4 * 1024 * 1024
 MAX_SUBMISSION_LINES = 1000
-IAT_MAX_AGE_DAYS = 7
-IAT_MAX_AHEAD_SECONDS = 300
 # A killed worker's piece waits for its lease to end and for the next sweep: together well under the 30 s we promise.
 LEASE_SECONDS = environment.number("HELIOGRAPH_LEASE_SECONDS", 20, minimum=5, maximum=600)
 TOMBSTONE_DAYS = environment.number("HELIOGRAPH_TOMBSTONE_DAYS", 90, minimum=1, maximum=3650)

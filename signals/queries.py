@@ -19,8 +19,6 @@ from signals.core.states import State
 from signals.models import Attempt, Endpoint, Signal, Statement, Submission, Verdict, Walk
 
 _NOT_FOUND = "There is nothing here that this key may see."
-_REVIEW = "review"  # what a submitter reads of a hold that depends on others' data
-"""Reasons that rest on the submitter's own data are told; the rest would make the hub an oracle."""
 
 
 def reading_member(caller: Caller, programme_slug: str, *, at: datetime) -> MembershipFacts:

@@ -11,8 +11,8 @@ from typing import NamedTuple, TypedDict
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 
+from hub.jose import thumbprint
 from partners.core.credentials import digest_of, make_credential, token_of
-from partners.core.keys import thumbprint
 from partners.core.scopes import Scope
 from partners.core.states import KeyState, MembershipState, PartnerState
 from partners.lifecycle.endorse_key import endorse_key

@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 import msgspec
 from django.conf import settings
-from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Max
 
@@ -146,11 +145,6 @@ def standing(database: BaseDatabaseWrapper, *, mirror: Mirror | None = None) -> 
         )
         size, root, epoch, last = cursor.fetchone()
     return compare(remembered, size=size, root=root, epoch=epoch, last=last)
-
-
-def may_serve() -> bool:
-    """Whether the database has all that its mirror remembers."""
-    return not standing(connection).is_behind
 
 
 def current_epoch() -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hub.jose import thumbprint, to_base64url
 from hub.vault.key_files import KeyFile
 from hub.vault.key_store import KeyStore
 from hub.vault.keyring import keyring
@@ -79,7 +78,7 @@ class HubKeys:
 
     def _make(self, number: int, *, used_after: timedelta) -> KeyFile:
         private_key = Ed25519PrivateKey.generate()
-        x = _base64url(private_key.public_key().public_bytes_raw())
+        x = to_base64url(private_key.public_key().public_bytes_raw())
         name = f"signing/{number:06}"
         return self.store.make(name, private_key.private_bytes_raw(), used_after=used_after, public=x)
 
@@ -131,9 +130,4 @@ def _jwk(x: str) -> dict[str, str]:
 
 
 def _kid(x: str) -> str:
-    canonical = f'{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}'  # RFC 7638 §3.2: required members, in order, no spaces
-    return _base64url(hashlib.sha256(canonical.encode()).digest())
-
-
-def _base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+    return thumbprint({"kty": "OKP", "crv": "Ed25519", "x": x})

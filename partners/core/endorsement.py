@@ -1,6 +1,6 @@
 """Reads and verifies a `key-endorsement+jws`: an active key of a partner says that another key is that partner's too.
 
-BLUEPRINT §5. Partners may not import the readers of signals, so this statement has its own small one.
+docs/decisions/0020: partners may not import the readers of signals, so this statement has its own small one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import NoReturn
 from joserfc.jwk import ECKey, OKPKey
 from joserfc.jws import JWSRegistry
 
-from partners.core.keys import from_base64url, read_public_jwk, thumbprint
+from hub.jose import from_base64url, thumbprint
+from partners.core.keys import read_public_jwk
 from partners.core.refusals import EndorsementRefused, InvalidKey, PrivateKeySent
 
 TYPE = "key-endorsement+jws"

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 from collections.abc import Mapping
 from datetime import datetime
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicNumbers
 
+from hub.jose import from_base64url, is_of_small_order, thumbprint
 from partners.core.refusals import InvalidKey, PrivateKeySent
 from partners.core.states import KeyState
 
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518 §6.2.2, §6.3.2, §6.4
-REQUIRED = {"OKP": ("crv", "kty", "x"), "EC": ("crv", "kty", "x", "y")}  # in the order of RFC 7638 §3.2, RFC 8037 §2
 ALGORITHMS = {"OKP": ("Ed25519", "EdDSA"), "EC": ("ES256",)}  # what a JWK's own `alg` may say
-
-# The points of small order, as y coordinates with the sign bit cleared. Under such a key one signature fits many
-# messages, so its owner could deny, or share, anything. RFC 8032 §5.1.7 leaves the check to us.
-SMALL_ORDER = frozenset(
-    bytes.fromhex(y)
-    for y in (
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    )
-)
 
 
 def read_public_jwk(jwk: object) -> dict[str, str]:
@@ -57,13 +40,6 @@ def read_public_jwk(jwk: object) -> dict[str, str]:
         _check_p256(_raw(public["x"]), _raw(public["y"]))
     _check_hints(jwk, public)
     return public
-
-
-def thumbprint(public: Mapping[str, str]) -> str:
-    """The RFC 7638 thumbprint (SHA-256, base64url without padding) of what `read_public_jwk` returned."""
-    members = {name: public[name] for name in REQUIRED[public["kty"]]}
-    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
-    return base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
 
 
 def fingerprint(kid: str) -> str:
@@ -99,7 +75,7 @@ def _coordinate(jwk: Mapping[object, object], name: str) -> str:
     if not isinstance(value, str):
         raise InvalidKey(f"The member {name} must be a string.", pointer=f"/{name}")
     try:
-        raw = from_base64url(value.encode())  # one key, one spelling: else one key could have two thumbprints
+        raw = from_base64url(value)  # one key, one spelling: else one key could have two thumbprints
     except ValueError:
         raise InvalidKey(f"The member {name} is not base64url without padding.", pointer=f"/{name}") from None
     if len(raw) != 32:
@@ -108,9 +84,9 @@ def _coordinate(jwk: Mapping[object, object], name: str) -> str:
 
 
 def _check_ed25519(x: bytes) -> None:
-    y_only = x[:31] + bytes([x[31] & 0x7F])
-    if y_only in SMALL_ORDER:
+    if is_of_small_order(x):
         raise InvalidKey("This point is of small order: one signature would fit many messages.", pointer="/x")
+    y_only = x[:31] + bytes([x[31] & 0x7F])
     if int.from_bytes(y_only, "little") >= 2**255 - 19 or not _is_on_edwards25519(y_only):
         raise InvalidKey("The member x is not a point on Ed25519's curve.", pointer="/x")
 
@@ -142,12 +118,4 @@ def _check_hints(jwk: Mapping[object, object], public: Mapping[str, str]) -> Non
 
 
 def _raw(coordinate: str) -> bytes:
-    return from_base64url(coordinate.encode())
-
-
-def from_base64url(value: bytes) -> bytes:
-    """Decode canonical base64url without padding (RFC 7515 §2); anything else, stray bits included, is a ValueError."""
-    raw = base64.b64decode(value + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
-    if base64.urlsafe_b64encode(raw).rstrip(b"=") != value:
-        raise ValueError("not canonical base64url")
-    return raw
+    return from_base64url(coordinate)

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from hub.jose import thumbprint
 from hub.ledger.record import record
-from partners.core.keys import read_public_jwk, thumbprint
+from partners.core.keys import read_public_jwk
 from partners.core.refusals import KeyTaken, WrongState
 from partners.core.states import KeyState
 from partners.lifecycle.rows import lock_active_partner

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -97,10 +96,6 @@ class Audience:
             return slug in self.partners
         return slug not in self.partners  # "programme" leaves out nobody
 
-    def admits_by(self, dialect: Dialect, slug: str) -> bool:
-        """Tell whether a member is in the audience when it reads through this dialect."""
-        return may_carry(dialect, self.tlp) and self.admits(slug)
-
 
 def check_handling(handling: Handling) -> None:
     """Raise `TlpNeedsRouting` if a signal's own marking demands named recipients and it does not ask for a routing."""
@@ -155,8 +150,3 @@ def require_widening(old: Audience, new: Audience) -> None:
     if not is_widening(old, new):
         detail = "The audience or the TLP would be narrower than before. Withdraw the signal and submit it anew."
         raise AudienceNarrowed(detail)
-
-
-def admitted(audience: Audience, slugs: Iterable[str]) -> frozenset[str]:
-    """Return those of the given members' slugs that the audience admits."""
-    return frozenset(slug for slug in slugs if audience.admits(slug))

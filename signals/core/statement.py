@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Mapping
@@ -22,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from hub.jose import from_base64url as from_base64url  # noqa: PLC0414  read from here by who reads digests
+from hub.jose import is_of_small_order, thumbprint
 from signals.core import claims, strict_json
 from signals.core.refusals import (
     AlgorithmNotAllowed,
@@ -45,21 +45,6 @@ MAX_LINE: Final = 16 * 1024  # bytes
 
 _KID = re.compile(r"[A-Za-z0-9_-]{43}")
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-
-# Points of small order (libsodium's list, sign bit cleared): under such a "key" one signature fits many messages, so
-# its owner could later deny every one of them.
-_SMALL_ORDER = frozenset(
-    bytes.fromhex(point)
-    for point in (
-        "00" * 32,
-        "01" + "00" * 31,
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-        "ec" + "ff" * 30 + "7f",
-        "ed" + "ff" * 30 + "7f",
-        "ee" + "ff" * 30 + "7f",
-    )
-)
 
 
 class Jws(msgspec.Struct, frozen=True):
@@ -127,27 +112,6 @@ def read_claims(jws: Jws) -> claims.Claims:
     return claims.read(_STRUCTS[jws.typ], jws.document, has_null=b"null" in jws.payload)
 
 
-def thumbprint(jwk: Mapping[str, str]) -> str:
-    """Return the RFC 7638 thumbprint (SHA-256, base64url) of a public OKP or EC key. Other members do not count."""
-    names = ("crv", "kty", "x", "y") if jwk.get("kty") == "EC" else ("crv", "kty", "x")
-    text = ",".join(f'"{name}":"{jwk.get(name, "")}"' for name in names)
-    return to_base64url(hashlib.sha256(b"{" + text.encode() + b"}").digest())
-
-
-def to_base64url(raw: bytes) -> str:
-    """Write bytes as base64url without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
-
-
-def from_base64url(text: str) -> bytes:
-    """Read base64url strictly: no padding, no stray characters, no stray bits. Raises ValueError."""
-    encoded = text.encode("ascii")
-    raw = base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4))
-    if base64.urlsafe_b64encode(raw).rstrip(b"=") != encoded:
-        raise ValueError("not base64url without padding")
-    return raw
-
-
 # --- the envelope -----------------------------------------------------------------------------------------------------
 
 _STRUCTS: dict[str, type[claims.Claims]] = {
@@ -182,13 +146,11 @@ def _flattened(line: bytes) -> tuple[bytes, bytes, bytes]:
 
 def _unbase64(part: bytes, name: str) -> bytes:
     try:
-        raw = base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
-    except binascii.Error:
-        raise MalformedJws(f"The {name} is not base64url.") from None
-    # Writing it again settles padding, stray characters and stray bits at once: two texts for one signature are one
-    # too many.
-    if not raw or base64.urlsafe_b64encode(raw).rstrip(b"=") != part:
-        raise MalformedJws(f"The {name} is empty or not strict base64url without padding.")
+        raw = from_base64url(part)  # strictly: two texts for one signature are one too many
+    except ValueError:
+        raise MalformedJws(f"The {name} is not strict base64url without padding.") from None
+    if not raw:
+        raise MalformedJws(f"The {name} is empty.")
     return raw
 
 
@@ -243,7 +205,7 @@ def _load(kty: str, crv: str, x: str, y: str) -> tuple[Ed25519PublicKey | Ellipt
 
 
 def _ed25519(point: bytes) -> Ed25519PublicKey:
-    if len(point) == 32 and point[:31] + bytes([point[31] & 0x7F]) in _SMALL_ORDER:
+    if len(point) == 32 and is_of_small_order(point):
         raise ValueError("a point of small order")
     return Ed25519PublicKey.from_public_bytes(point)
 

@@ -16,7 +16,6 @@ RETRY_AFTER_CAP = timedelta(
 )  # keeps nonsense out of arithmetic; how much is honoured is signals.core.backoff's to say
 _GONE = 410
 _NOT_OURS_TO_SET = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"})
-_SLOW_DOWN = frozenset({429, 502, 504})  # Standard Webhooks, "Operational considerations"
 
 
 class Failure(StrEnum):
@@ -80,11 +79,6 @@ class Outcome:
     def gone(self) -> bool:
         """Whether the receiver asks never to be called again (410)."""
         return self.status == _GONE
-
-    @property
-    def asks_to_slow_down(self) -> bool:
-        """Whether the receiver, or what stands before it, is overloaded (429, 502, 504)."""
-        return self.status in _SLOW_DOWN
 
 
 def failure_of_status(status: int) -> Failure | None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from joserfc import jws as joserfc_jws
 from joserfc.jwk import ECKey, OKPKey
 
+from hub.jose import from_base64url, thumbprint, to_base64url
 from hub.refusal import Refusal
 from signals.core import strict_json
 from signals.core.refusals import (
@@ -22,7 +23,7 @@ from signals.core.refusals import (
     UnknownKey,
     UnsupportedType,
 )
-from signals.core.statement import Jws, from_base64url, parse, read_claims, thumbprint, to_base64url, verify
+from signals.core.statement import Jws, parse, read_claims, verify
 from tests.core.authors import Author, b64, endorsement, refusal_of, routing, signal, withdrawal
 
 ALICE, EVA = Author(), Author("ES256")

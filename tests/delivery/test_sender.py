@@ -78,7 +78,6 @@ def test_every_other_status_is_a_failure(status: int, failure: Failure) -> None:
     assert not outcome.delivered
     assert (outcome.status, outcome.failure, outcome.excerpt) == (status, failure, body.decode())
     assert outcome.gone == (status == 410)
-    assert outcome.asks_to_slow_down == (status in {429, 502, 504})
 
 
 # What a receiver does instead of answering, and the word for it.

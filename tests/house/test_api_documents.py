@@ -16,9 +16,9 @@ from django.test import Client
 from django.urls import get_resolver
 
 from hub import docs, openapi_examples, problems
+from hub.jose import thumbprint
 from hub.refusal import Refusal
 from partners.core import endorsement
-from partners.core.keys import thumbprint
 from signals.core import statement
 from signals.core.refusals import LineRefusal, RequestRefusal
 from tests.api.routes import operations

@@ -9,8 +9,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from hub.jose import thumbprint
 from partners.api.authentication import caller_of
-from partners.core.keys import fingerprint, thumbprint
+from partners.core.keys import fingerprint
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
 from tests.builders import a_membership, a_partner, a_programme, a_signing_key, an_ed25519_key, public_jwk
 
