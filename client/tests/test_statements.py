@@ -35,7 +35,7 @@ def tampered(jws: str, part: int, text: str) -> str:
     return ".".join(parts)
 
 
-def test_a_signal_has_the_members_of_the_blueprint_and_no_empty_ones() -> None:
+def test_a_signal_has_its_members_and_no_empty_ones() -> None:
     payload = a_signal(jti="one", confidence=90, severity="high", note="seen twice", expires=NOON)
     assert payload == {
         "v": 1, "iss": "acme-social", "jti": "one", "iat": 1795176000, "aud": "hub.example", "programme": "csea",

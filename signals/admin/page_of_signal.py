@@ -201,7 +201,7 @@ def _same_value(signal: Signal, programmes: Mapping[int, str], partners: Mapping
 
 
 def handed_out(signal_id: UUID, programme_id: int, partners: Mapping[int, str]) -> list[Handed]:
-    """The disclosures that held this signal with its value, by partner and channel (BLUEPRINT §3 rule 11).
+    """The disclosures that held this signal with its value, by partner and channel (docs/decisions/0050, rule 11).
 
     A disclosure held it if one of its changes lay in the disclosed range, was its latest up to the disclosure's head,
     was no removal, and admitted the reader. Retries of a batch count each.

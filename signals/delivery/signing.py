@@ -208,7 +208,7 @@ def _content(webhook_id: str, timestamp: str, body: bytes) -> bytes:
 def webhook_id(secret: bytes, *, endpoint: str, programme: str, epoch: int, walk: int, from_position: int) -> str:
     """The id of the batch that starts after `from_position`: the same for every retry, and telling nothing of it.
 
-    BLUEPRINT §3 rule 7. `secret` is the hub's own for this purpose; without it an id would be a table of positions.
+    See docs/decisions/0050, rule 7. `secret` is the hub's own for this; without it an id would be a table of positions.
     """
     fields = ("webhook-id v1", endpoint, programme, str(epoch), str(walk), str(from_position))
     if any("\0" in field for field in fields):

@@ -15,6 +15,7 @@ FORBIDDEN_TEXT = {
         "py" + r"pi\.org|files\.python" + r"hosted|registry\.npm" + r"js|deb\.debian" + r"\.org"
     ),
     "a path of one machine": re.compile("/wo" + r"rk/(main|shared)|/ro" + r"ot/\.|/home/\w+/"),
+    "a paper that is not in the house": re.compile("BLUE" + r"PRINT|blue" + "print"),
     "an open promise": re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b"),
 }
 
@@ -67,3 +68,14 @@ def test_every_module_opens_with_a_sentence() -> None:
         if text.strip() and not text.startswith('"""'):
             mute.append(str(path.relative_to(HOUSE)))
     assert mute == []
+
+
+def test_every_decision_has_a_number_of_its_own_and_stands_in_the_list() -> None:
+    pages = sorted(path for path in (HOUSE / "docs" / "decisions").glob("*.md") if path.name != "README.md")
+    numbers = [page.name[:4] for page in pages]
+    assert len(set(numbers)) == len(pages)
+    index = (HOUSE / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    for page, number in zip(pages, numbers, strict=True):
+        title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        assert title.startswith(f"{number} · ")
+        assert f"- [{number}]({page.name}) {title.removeprefix(f'{number} · ')}" in index
