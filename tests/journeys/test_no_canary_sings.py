@@ -119,7 +119,7 @@ def _in_the_database_and_its_dump(tmp_path: Path) -> list[str]:
         connection.execute("CHECKPOINT")
     dump = tmp_path / "dump.sql"
     password = (settings.HOME / "secrets" / "postgres-bootstrap").read_text(encoding="ascii")
-    command = [
+    command: list[str | Path] = [
         postgres_programs(postgres.place) / "pg_dump",
         "-h",
         postgres.run,
