@@ -36,11 +36,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", default=os.environ.get("HELIOGRAPH_CHAOS_SEED", ""))
     parser.add_argument("--faults", type=int, default=int(os.environ.get("HELIOGRAPH_CHAOS_FAULTS", "25")))
-    parser.add_argument("--minutes", type=float, default=0, help="strike no longer than this (by default 3 s a fault)")
+    parser.add_argument("--minutes", type=float, help="strike no longer than this (by default 6 s a fault)")
     parser.add_argument("--only", default="", help="faults whose names hold this, such as `worker child`")
     parser.add_argument("--scenario", choices=SCENARIOS)
     options = parser.parse_args()
-    options.minutes = options.minutes or max(2.5, options.faults * 5 / 60)
+    options.minutes = options.minutes or options.faults / 10
     return options
 
 

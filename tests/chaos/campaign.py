@@ -66,8 +66,9 @@ def run(folder: Path, *, seed: str, count: int, minutes: float, only: str = "") 
         print(f"the hub is up after {time.monotonic() - began:.0f} s", flush=True)
         trouble = faults.Trouble(stage, company.inboxes, company.pullers, chance)
         company.pulse.measure(backlog=[], within=60)
+        strikes_from = time.monotonic()
         for volley in faults.schedule(chance, count, only=only):
-            if time.monotonic() - began > minutes * 60:
+            if time.monotonic() - strikes_from > minutes * 60 * patience():
                 stage.findings.say(f"after {minutes:g} min only {report.struck} of {count} faults have been struck")
                 break
             _strike(volley, trouble, company, report)
