@@ -75,8 +75,8 @@ def restore(*, size: int, at: datetime) -> Restored:
             continue
         try:
             sentence = apply(_Said.of(leaf), at)
-        except Refusal as refusal:
-            result.skipped.append(f"leaf {index}, {leaf.action}: {refusal.detail}")
+        except (Refusal, _Unknown) as why:
+            result.skipped.append(f"leaf {index}, {leaf.action}: {why}")
         else:
             result.applied[leaf.action] = result.applied.get(leaf.action, 0) + 1
             if isinstance(sentence, str) and sentence not in result.stopped:
@@ -110,10 +110,8 @@ def _partner_id(said: _Said) -> int:
     return found.id
 
 
-class _Unknown(Refusal):
+class _Unknown(Exception):
     """The restored database never heard of it."""
-
-    code = "unknown-after-restore"
 
 
 def _revoke_key(said: _Said, at: datetime) -> None:
