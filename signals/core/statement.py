@@ -20,8 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from hub.jose import from_base64url as from_base64url  # noqa: PLC0414  read from here by who reads digests
-from hub.jose import is_of_small_order, thumbprint
+from hub.jose import from_base64url, is_of_small_order, thumbprint
 from signals.core import claims, strict_json
 from signals.core.refusals import (
     AlgorithmNotAllowed,

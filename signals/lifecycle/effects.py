@@ -15,6 +15,7 @@ from typing import Literal
 
 from django.db import connection
 
+from hub.jose import from_base64url
 from hub.ledger.leaf import Json
 from hub.ledger.record import Event, record_many
 from hub.refusal import Refusal
@@ -32,7 +33,6 @@ from signals.core.refusals import (
     TlpNeedsRouting,
     UnknownSignal,
 )
-from signals.core.statement import from_base64url
 from signals.core.states import State
 from signals.lifecycle import rows
 from signals.lifecycle.examine import Line, Sender, context
