@@ -23,6 +23,16 @@ def let_all_end(*actors: Actor) -> None:
         actor.check()
 
 
+def let_all_fail(*actors: Actor) -> None:
+    """Roll back whatever is under way, so that a failed test leaves nobody behind a lock."""
+    for actor in actors:
+        if actor.is_busy:
+            actor.give_up()
+    until = time.monotonic() + _PATIENCE
+    while any(actor.is_busy for actor in actors) and time.monotonic() < until:
+        time.sleep(0.001)
+
+
 class Actor:
     """One connection. `begin` a verb, look whether it `is_holding` or blocked, and `end` it by commit or rollback."""
 
@@ -76,6 +86,10 @@ class Actor:
         assert not self.is_busy, f"{self.name} does not end."
         self.check()
         return self.result
+
+    def give_up(self) -> None:
+        """Have the verb roll back as soon as it can."""
+        self._decided.put(False)
 
     def do(self, verb: Callable[[], object]) -> object:
         """A verb from beginning to commit."""
