@@ -50,10 +50,10 @@ class DataKeys:
         opened = []
         for each, context in sealed:
             parts = parse(each)
-            if parts.key_id not in ciphers:
-                load = partial(self._load, parts.key_id, make=False)
-                ciphers[parts.key_id] = self._ciphers.get(parts.key_id, load)
-            opened.append(open_with(ciphers[parts.key_id], parts, context))
+            key_id = parts.key_id
+            if key_id not in ciphers:
+                ciphers[key_id] = self._ciphers.get(key_id, partial(self._load, key_id, make=False))
+            opened.append(open_with(ciphers[key_id], parts, context))
         return opened
 
     def periods(self, scope: str) -> list[str]:

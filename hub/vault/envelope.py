@@ -56,7 +56,8 @@ def parse(sealed: bytes) -> Sealed:
     start = _HEAD + sealed[1]
     if len(sealed) < start + _NONCE + _TAG:
         raise CannotOpen("The sealed bytes were cut short.")
-    return Sealed(sealed[_HEAD:start], sealed[:start], sealed[start : start + _NONCE], sealed[start + _NONCE :])
+    body = start + _NONCE
+    return Sealed(sealed[_HEAD:start], sealed[:start], sealed[start:body], sealed[body:])
 
 
 def open_with(cipher: AESGCM, parts: Sealed, context: bytes) -> bytes:

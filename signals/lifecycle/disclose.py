@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import psycopg
 from django.db import connection, transaction
 
 from hub.ledger.record import record
@@ -134,10 +135,10 @@ def page_query(place: Place, *, reader: Reader, limit: int, up_to: int | None) -
 
 def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tuple[int, int, list[_Row]]:
     query, parameters = page_query(place, reader=reader, limit=limit, up_to=up_to)
-    with connection.cursor() as cursor:
-        cursor.execute(_IN_ORDER + query, parameters)
-        cursor.nextset()
-        found = cursor.fetchall()
+    # psycopg's own cursor, for it reads binary: as text, every sealed byte would be written and read as two.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(_IN_ORDER)
+        found = cursor.execute(query, parameters, binary=True).fetchall()
     head, purged_to = found[0][:2]
     return head or 0, purged_to or 0, [_Row._make(row[2:]) for row in found if row[2] is not None]
 
@@ -171,22 +172,22 @@ def _record(place: Place, *, to: int, head: int, rows: list[_Row], reader: Reade
 
 
 def _tombstone(row: _Row) -> bytes:
-    return f"{_moving(row)}}}".encode("ascii")
+    facts = f'"revision":{row.revision},"state":"{row.removal or row.state}","changed_at":"{_time(row.changed_at)}"'
+    return f'{{"id":"{row.id}",{facts}}}'.encode("ascii")
 
 
 def _live(row: _Row, slugs: Mapping[int, str], said: bytes) -> bytes:
     """A live signal: what moves, and the members that `examine` rendered and sealed when it came."""
-    permitted = '"investigate"' if row.state == "restricted" else _words(row.permitted)
-    facts = (
-        f'{_moving(row)},"issuer":"{slugs[row.issuer_id]}","received_at":"{_time(row.received_at)}",'
-        f'"permitted":[{permitted}],'
+    _, identity, revision, state, _, issuer, changed_at, received_at, permitted, *_ = row
+    allowed = '"investigate"' if state == "restricted" else _words(permitted)
+    return (
+        (
+            f'{{"id":"{identity}","revision":{revision},"state":"{state}","changed_at":"{_time(changed_at)}",'
+            f'"issuer":"{slugs[issuer]}","received_at":"{_time(received_at)}","permitted":[{allowed}],'
+        ).encode("ascii")
+        + said
+        + b"}"
     )
-    return b"".join((facts.encode("ascii"), said, b"}"))
-
-
-def _moving(row: _Row) -> str:
-    state = row.removal or row.state
-    return f'{{"id":"{row.id}","revision":{row.revision},"state":"{state}","changed_at":"{_time(row.changed_at)}"'
 
 
 @lru_cache(maxsize=4096)  # what came or moved together has one time
@@ -206,8 +207,8 @@ _FILTERS = {
 }
 
 # Before autovacuum has counted a fresh table, the planner takes a feed for a handful of rows and would sort all that is
-# left of it for every page. Sent together with the page, it costs no round trip.
-_IN_ORDER = "SET LOCAL enable_sort = off; "
+# left of it for every page.
+_IN_ORDER = "SET LOCAL enable_sort = off"
 
 # A signal under a fallen key is a tombstone from the moment of the fall, moved or not; tombstones at or below the floor
 # are not served. `only` signals are found by the reader's routes, so their number and not the feed's length counts.

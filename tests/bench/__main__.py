@@ -1,7 +1,8 @@
 """Measure a promise: `python -m tests.bench NAME [--size N] [--rounds R]`; the last line is one JSON object.
 
-Every bench starts a whole hub of its own (embedded PostgreSQL with durable settings, Valkey, web server, workers,
-sequencer), measures it and its ceiling in the same run, and ends by itself. docs/performance.md reads the figures.
+A run starts a whole hub of its own (embedded PostgreSQL with durable settings, Valkey, web server, workers,
+sequencer), measures it and its ceiling in the same run, and ends by itself. Several names share one hub, which is for
+trying that they work; figures come from one at a time. docs/performance.md reads them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ BENCHES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("name", choices=BENCHES, help="; ".join(f"{name}: {what}" for name, what in BENCHES.items()))
+    parser.add_argument(
+        "names",
+        nargs="+",
+        choices=BENCHES,
+        metavar="NAME",
+        help="; ".join(f"{name}: {what}" for name, what in BENCHES.items()),
+    )
     parser.add_argument("--size", type=int, help="how much of it (default: what ends in under 50 s)")
     parser.add_argument("--rounds", type=int, help="how often, hub and ceiling in turn; the median ratio is quoted")
     asked = parser.parse_args()
@@ -35,9 +42,13 @@ def main() -> None:
         import django
 
         django.setup()
-        bench = importlib.import_module(f"tests.bench.{asked.name}")
+        from tests.bench import rig
+
         given = {name: value for name in ("size", "rounds") if (value := getattr(asked, name)) is not None}
-        print(json.dumps({"bench": asked.name, **bench.run(**given)}), flush=True)
+        with rig.running_hub() as hub:
+            for name in asked.names:
+                bench = importlib.import_module(f"tests.bench.{name}")
+                print(json.dumps({"bench": name, **bench.run(hub, **given)}), flush=True)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

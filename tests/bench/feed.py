@@ -35,9 +35,9 @@ ROUTED_EVERY = 1000
 PROBES = 15  # first pages a reader asks for, to time one; the best quarter's median is quoted
 
 
-def run(*, size: int = 20_000, rounds: int = 5) -> dict[str, object]:
+def run(hub: rig.Rig, *, size: int = 10_000, rounds: int = 5) -> dict[str, object]:
     """Walks over `size` signals."""
-    with rig.running_hub() as hub, bare.pool(1) as process:
+    with bare.pool(1) as process:
         author, reader, narrow = hub.company("acme-social"), hub.company("birch-chat"), hub.company("cedar-video")
         second = a_programme("ncii")
         for company in (author, reader, narrow):
@@ -52,8 +52,9 @@ def run(*, size: int = 20_000, rounds: int = 5) -> dict[str, object]:
         }
         pages: dict[str, dict[str, float]] = {}
         for said in (range(tenth), range(tenth, size)):
+            start = hub.head
             _build(hub, author, said)
-            _route(hub, second, said, author, reader, narrow)
+            _route(hub, second, start, author, reader, narrow)
             pages[str(said.stop)] = {who: _page_ms(http, *how) for who, how in readers.items()}
         hub.wait_for_ledger()
         scans = {who: _scans(company, slug) for who, (company, slug, _) in readers.items()}
@@ -61,6 +62,7 @@ def run(*, size: int = 20_000, rounds: int = 5) -> dict[str, object]:
         _walk(http, reader)  # warm, as the ceiling's first round is
         process.apply(bare.walk, [task])
         ours, ceilings, cpu_ratios = [], [], []
+        spent: dict[str, float] = {}
         child = process._pool[0].pid  # type: ignore[attr-defined]  # the one process of the ceiling
         for number in range(rounds):
             before, started = hub.cpu(child), time.perf_counter()
@@ -70,9 +72,13 @@ def run(*, size: int = 20_000, rounds: int = 5) -> dict[str, object]:
             counted = process.apply(bare.walk, [task])
             ceilings.append(counted / (time.perf_counter() - started))
             after = hub.cpu(child)
-            cpu_ratios.append(
-                _used(between, after, "postgres", f"process {child}") / _used(before, between, "postgres", "web")
-            )
+            spent = {
+                "web": _used(before, between, "web") / seen,
+                "its_postgres": _used(before, between, "postgres") / seen,
+                "bare": _used(between, after, f"process {child}") / seen,
+                "bares_postgres": _used(between, after, "postgres") / seen,
+            }
+            cpu_ratios.append((spent["bare"] + spent["bares_postgres"]) / (spent["web"] + spent["its_postgres"]))
             if seen != counted:
                 raise RuntimeError(f"The walk showed {seen} signals, the ceiling read {counted}.")
             rig.say(f"round {number + 1}: hub {ours[-1]:.0f}/s, bare {ceilings[-1]:.0f}/s")
@@ -87,6 +93,7 @@ def run(*, size: int = 20_000, rounds: int = 5) -> dict[str, object]:
         "spread": rig.spread(ratios),
         "cpu_ratio": rig.median(cpu_ratios),
         "cpu_spread": rig.spread(cpu_ratios),
+        "cpu_us_per_item": {name: round(1e6 * used, 1) for name, used in spent.items()},
         "page_ms_by_size": pages,
         "sequential_scans": scans,
     }
@@ -100,7 +107,7 @@ def _build(hub: rig.Rig, author: Company, said: range) -> None:
     hub.wait_for_head(goal, seconds=60 + len(said) / 100)
 
 
-def _route(hub: rig.Rig, programme: Programme, said: range, author: Company, reader: Company, narrow: Company) -> None:
+def _route(hub: rig.Rig, programme: Programme, after: int, author: Company, reader: Company, narrow: Company) -> None:
     """The signals once more in another programme, each for `reader` only but for one in a thousand for `narrow`."""
     parameters = {
         "from": hub.programme.pk,
@@ -109,8 +116,8 @@ def _route(hub: rig.Rig, programme: Programme, said: range, author: Company, rea
         "reader": reader.partner.pk,
         "narrow": narrow.partner.pk,
         "every": ROUTED_EVERY,
-        "after": said.start,
-        "head": said.stop,
+        "after": after,
+        "head": hub.head,
     }
     with Postgres(settings.HOME).bootstrap_connection("heliograph") as superuser:
         for statement in _ROUTE:
@@ -189,7 +196,7 @@ def _ceiling(hub: rig.Rig, reader: Company) -> bare.WalkTask:
         file = store.find(f"data/{head[2:].decode()}")
         assert file is not None
         keys[head[2:]] = store.unwrap(file)
-    slugs = {hub.programme.pk: "", **dict(public.slugs([1, 2, 3]))}
+    slugs = {company.partner.pk: company.slug for company in hub.companies.values()}
     return bare.WalkTask(settings.DATABASE_URL, hub.programme.pk, reader.partner.pk, slugs, keys, PAGE)
 
 

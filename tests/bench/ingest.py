@@ -24,14 +24,14 @@ ONLY_BARE = {"postgres"}  # of the hub's programs, what the ceiling uses too
 COMPANIES = ("acme-social", "birch-chat", "cedar-video", "dune-games")
 
 
-def run(*, size: int = 8_000, rounds: int = 3) -> dict[str, object]:
+def run(hub: rig.Rig, *, size: int = 4_000, rounds: int = 3) -> dict[str, object]:
     """`size` statements a round."""
-    with rig.running_hub() as hub, bare.pool(PROCESSES) as processes:
+    with bare.pool(PROCESSES) as processes:
         companies = [hub.company(slug) for slug in COMPANIES]
         bodies = _Bodies(companies, size)
         with Postgres(settings.HOME).bootstrap_connection("heliograph") as superuser:
             bare.make_tables(superuser)
-        _through_the_hub(hub, bodies.next(companies, 100))  # warm: imports, keys, connections
+        _through_the_hub(hub, bodies.next(companies, min(100, size)))  # warm: imports, keys, connections
         workers = [child.pid or 0 for child in active_children()]
         ours, ceilings, ledgers, verifying, cpu_ratios = [], [], [], [], []
         spent: dict[str, float] = {}

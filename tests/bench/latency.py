@@ -20,15 +20,15 @@ from tests.receivers import Receiver
 BACKFILL_LINES = 1000
 
 
-def run(*, size: int = 60, rounds: int = 2) -> dict[str, object]:
+def run(hub: rig.Rig, *, size: int = 60, rounds: int = 2) -> dict[str, object]:
     """`size` signals a round, idle and under back-fill in turn."""
-    with rig.running_hub() as hub, Receiver() as receiver:
+    with Receiver() as receiver:
         author, other, reader = hub.company("acme-social"), hub.company("birch-chat"), hub.company("cedar-video")
         http = hub.http()
         asked = {"programme": "csea", "url": receiver.url, "batch_size": 1000}
         rig.call(http, reader, "POST", "/api/v1/endpoints", asked)
         lines = signed(author, range(10**9))
-        _measure(hub, http, author, receiver, lines, 5)  # warm
+        _measure(hub, http, author, receiver, lines, min(5, size))  # warm
         idle: list[float] = []
         busy: list[float] = []
         backfilled, cpu = 0, 0.0
@@ -36,8 +36,8 @@ def run(*, size: int = 60, rounds: int = 2) -> dict[str, object]:
             before = sum(hub.cpu().values())
             idle += _measure(hub, http, author, receiver, lines, size)
             cpu += sum(hub.cpu().values()) - before
-            with _backfill(hub, other, number) as sent:
-                busy += _measure(hub, http, author, receiver, lines, max(5, size // 3))
+            with _backfill(hub, other, number, batch=min(BACKFILL_LINES, 20 * size)) as sent:
+                busy += _measure(hub, http, author, receiver, lines, max(2, size // 3))
             backfilled += sum(sent)
             halves = f"idle p50 {rig.percentile(idle, 0.5):.0f} ms, busy {rig.percentile(busy, 0.5):.0f} ms"
             rig.say(f"round {number + 1}: {halves}")
@@ -79,15 +79,15 @@ def _measure(
 
 
 @contextmanager
-def _backfill(hub: rig.Rig, company: Company, number: int) -> Iterator[list[int]]:
+def _backfill(hub: rig.Rig, company: Company, number: int, *, batch: int) -> Iterator[list[int]]:
     """Another partner posts batch after batch, as fast as they are verified, while the block runs."""
     stop, sent = threading.Event(), list[int]()
-    ready = batches(company, number * 10**6, 4 * BACKFILL_LINES, of=BACKFILL_LINES)  # signed before the clock starts
+    ready = batches(company, number * 10**6, 4 * batch, of=batch)  # signed before the clock starts
 
     def post() -> None:
         http = hub.http()
         while not stop.is_set():
-            body = ready.pop(0) if ready else batches(company, number * 10**6 + sum(sent), BACKFILL_LINES)[0]
+            body = ready.pop(0) if ready else batches(company, number * 10**6 + sum(sent), batch)[0]
             sent.append(body.count(b"\n") + 1)
             hub.submit(http, company, body)
             while rig.pending_submissions() > 2 and not stop.wait(0.05):

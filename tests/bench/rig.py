@@ -37,9 +37,12 @@ class Rig:
     hub: RunningHub
     programme: Programme
     seen: list[str] = field(default_factory=list)
+    companies: dict[str, Company] = field(default_factory=dict)
 
     def company(self, slug: str) -> Company:
-        return a_company(slug, self.programme)
+        if slug not in self.companies:
+            self.companies[slug] = a_company(slug, self.programme)
+        return self.companies[slug]
 
     def http(self) -> HTTPConnection:
         return HTTPConnection(self.hub.host, self.hub.port, timeout=120)
