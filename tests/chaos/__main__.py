@@ -18,7 +18,7 @@ def main() -> int:
     seed = options.seed or secrets.token_hex(4)
     print(f"HELIOGRAPH_CHAOS_SEED={seed}", flush=True)
     began = time.monotonic()
-    with own_home() as folder:
+    with own_home(keep_log=options.keep_log) as folder:
         from tests.chaos import campaign, scenarios
 
         if options.scenario:
@@ -38,6 +38,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=int(os.environ.get("HELIOGRAPH_CHAOS_FAULTS", "25")))
     parser.add_argument("--minutes", type=float, help="strike no longer than this (by default 6 s a fault)")
     parser.add_argument("--only", default="", help="faults whose names hold this, such as `worker child`")
+    parser.add_argument("--keep-log", action="store_true", help="keep the hub's log though all went well")
     parser.add_argument("--scenario", choices=SCENARIOS)
     options = parser.parse_args()
     options.minutes = options.minutes or options.faults / 10

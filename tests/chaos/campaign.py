@@ -18,7 +18,7 @@ from tests.chaos.stage import Stage, patience, running_hub, wait_until
 
 SLUGS = ("acme-social", "birch-chat", "cedar-video", "delta-games")
 QUIET_SECONDS = 120  # for everything to come to rest after the last fault
-_LINES_PER_FAULT = 60
+_LINES_PER_FAULT = 150
 
 
 @dataclass

@@ -15,8 +15,8 @@ _OURS = ("HELIOGRAPH_CHAOS_SEED", "HELIOGRAPH_CHAOS_FAULTS")
 
 
 @contextmanager
-def own_home() -> Iterator[Path]:
-    """A folder for this run, removed afterwards; its `hub.log` is kept beside it when the block raises."""
+def own_home(*, keep_log: bool) -> Iterator[Path]:
+    """A folder for this run, removed afterwards; its `hub.log` is kept beside it on wish, and when the block raises."""
     folder = Path(tempfile.mkdtemp(prefix="heliograph-chaos-"))
     folder.chmod(0o711)  # as root, PostgreSQL runs as somebody else and must get in
     for name in [name for name in os.environ if name.startswith("HELIOGRAPH_") and name not in _OURS]:
@@ -29,13 +29,13 @@ def own_home() -> Iterator[Path]:
         "DJANGO_SETTINGS_MODULE": "hub.settings",
     }
     django.setup()
+    went_well = False
     try:
         yield folder
-    except BaseException:
-        kept = folder.with_name(f"{folder.name}.log")
-        if (folder / "hub.log").exists():
+        went_well = True
+    finally:
+        if (folder / "hub.log").exists() and (keep_log or not went_well):
+            kept = folder.with_name(f"{folder.name}.log")
             shutil.copyfile(folder / "hub.log", kept)
             print(f"The hub's log is kept as {kept}.")
-        raise
-    finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,7 @@ class Pulse:
         self.findings: Findings = stage.findings
         self.speaker, self.listener = stage.company("pulse-speaker"), stage.company("pulse-listener")
         self.client = stage.client(self.speaker, timeout=5)
-        self.puller = Puller(stage, self.listener, seed="pulse", cuts=0)
+        self.puller = Puller(stage, self.listener, seed="pulse", cuts=0, limits=(1000,))
         self.inbox = Inbox(stage, self.listener, batch_size=200)
         self.beats: list[bytes] = []
 

@@ -43,9 +43,11 @@ class PowerCut(Exception):
 class Puller(threading.Thread):
     """Long-polls for one company, for ever; loses its power now and then and goes on from what it has stored."""
 
-    def __init__(self, stage: Stage, company: Company, *, seed: str, cuts: float = 0.03) -> None:
+    def __init__(
+        self, stage: Stage, company: Company, *, seed: str, cuts: float = 0.03, limits: tuple[int, ...] = (3, 50, 1000)
+    ) -> None:
         super().__init__(name=f"puller-{company.slug}", daemon=True)
-        self.company, self.findings, self.cuts = company, stage.findings, cuts
+        self.company, self.findings, self.cuts, self.limits = company, stage.findings, cuts, limits
         self.client = stage.client(company)
         self.path = stage.folder / f"{company.slug}-pull.sqlite3"
         self.chance = random.Random(f"{seed}/{company.slug}/pull")
@@ -70,7 +72,7 @@ class Puller(threading.Thread):
                 return
 
     def _follow(self, client: HubClient, store: Store) -> None:
-        limit = self.chance.choice((3, 50, 1000))
+        limit = self.chance.choice(self.limits)
         for _ in follow(client, PROGRAMME, store, wait=_WAIT_SECONDS, limit=limit):
             if self.is_over.is_set():
                 return
