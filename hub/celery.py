@@ -5,8 +5,9 @@ import warnings
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging
+from celery.signals import setup_logging, task_postrun, task_prerun
 from django.conf import settings
+from django.db import close_old_connections
 
 from hub.watch import Watch
 
@@ -54,6 +55,18 @@ def _keep_our_logging(**_: object) -> None:
 
 
 setup_logging.connect(_keep_our_logging)
+
+# Celery would close the pool of connections around every task, and two new sessions cost as much as all else that one
+# signal needs. Given back after each task, a connection is looked at before it is used again, so a restarted database is noticed.
+app.conf["CELERY_DB_REUSE_MAX"] = 2**60
+
+
+def _give_back_connections(**_: object) -> None:
+    close_old_connections()
+
+
+task_prerun.connect(_give_back_connections)
+task_postrun.connect(_give_back_connections)
 
 app.autodiscover_tasks(["signals"])
 app.steps["worker"].add(Watch)

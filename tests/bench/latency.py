@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -31,11 +32,12 @@ def run(hub: rig.Rig, *, size: int = 60, rounds: int = 2) -> dict[str, object]:
         _measure(hub, http, author, receiver, lines, min(5, size))  # warm
         idle: list[float] = []
         busy: list[float] = []
-        backfilled, cpu = 0, 0.0
+        cpu: Counter[str] = Counter()
+        backfilled = 0
         for number in range(rounds):
-            before = sum(hub.cpu().values())
+            before = hub.cpu()
             idle += _measure(hub, http, author, receiver, lines, size)
-            cpu += sum(hub.cpu().values()) - before
+            cpu.update({name: used - before[name] for name, used in hub.cpu().items()})
             with _backfill(hub, other, number, batch=min(BACKFILL_LINES, 20 * size)) as sent:
                 busy += _measure(hub, http, author, receiver, lines, max(2, size // 3))
             backfilled += sum(sent)
@@ -48,7 +50,7 @@ def run(hub: rig.Rig, *, size: int = 60, rounds: int = 2) -> dict[str, object]:
         "p50_ms": round(rig.percentile(idle, 0.5)),
         "p99_ms": round(rig.percentile(idle, 0.99)),
         "spread": [round(min(idle)), round(max(idle))],
-        "cpu_ms_per_signal": round(1000 * cpu / len(idle), 1),
+        "cpu_ms_per_signal": {name: round(1000 * used / len(idle), 1) for name, used in cpu.items()},
         "backfill_p50_ms": round(rig.percentile(busy, 0.5)),
         "backfill_p99_ms": round(rig.percentile(busy, 0.99)),
         "backfill_spread": [round(min(busy)), round(max(busy))],
