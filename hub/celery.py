@@ -57,7 +57,8 @@ def _keep_our_logging(**_: object) -> None:
 setup_logging.connect(_keep_our_logging)
 
 # Celery would close the pool of connections around every task, and two new sessions cost as much as all else that one
-# signal needs. Given back after each task, a connection is looked at before it is used again, so a restarted database is noticed.
+# signal needs. Given back after each task, a connection is looked at before it is used again, so a database that was
+# restarted meanwhile is noticed.
 app.conf["CELERY_DB_REUSE_MAX"] = 2**60
 
 
