@@ -123,7 +123,8 @@ def _commit(event: Event, subjects: list[str], key: str, salts: list[str]) -> di
 
 
 def _copy(statement: str, rows: str) -> None:
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    # Django translates the errors of `execute` only: a database that goes away in a COPY must be known as just that.
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(rows)
 
 

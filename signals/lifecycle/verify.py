@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import F
 
 from hub.vault import keyring
 from partners import public
@@ -39,7 +41,10 @@ def verify_next(*, at: datetime) -> set[int] | None:
     try:
         return _verify(submission, token, at=at)
     except (OperationalError, InterfaceError):
-        raise  # the database is away: the lease runs out, and nothing is held against the submission
+        with suppress(OperationalError, InterfaceError):  # while it stays away, the lease runs out instead
+            connection.close_if_unusable_or_obsolete()
+            _let_go(submission.id, token, until=at)
+        raise
     except Exception as error:
         logger.exception("submission.failed", extra={"submission": str(submission.id), "reason": type(error).__name__})
         if submission.attempts >= MAX_ATTEMPTS:
@@ -64,7 +69,7 @@ def _verify(submission: Submission, token: uuid.UUID, *, at: datetime) -> set[in
                 raise _Early
             _finish(submission.id, at=at)
     except _Early:
-        _put_off(submission.id, token, until=at + EARLY_WAIT)
+        _let_go(submission.id, token, until=at + EARLY_WAIT)
         return set()
     return {line.programme.id for line in lines if line.programme is not None}
 
@@ -92,6 +97,13 @@ def _finish(submission_id: uuid.UUID, *, at: datetime) -> None:
 def _put_off(submission_id: uuid.UUID, token: uuid.UUID, *, until: datetime) -> None:
     Submission.objects.filter(id=submission_id, lease_token=token).update(
         lease_token=None, lease_until=None, next_attempt_at=until
+    )
+
+
+def _let_go(submission_id: uuid.UUID, token: uuid.UUID, *, until: datetime) -> None:
+    """Return a submission as if nobody had tried it: nothing is held against it."""
+    Submission.objects.filter(id=submission_id, lease_token=token).update(
+        lease_token=None, lease_until=None, next_attempt_at=until, attempts=F("attempts") - 1
     )
 
 

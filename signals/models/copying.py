@@ -25,7 +25,9 @@ def copy_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[
     if not written:
         return
     names = ", ".join(f'"{column}"' for column in columns)
-    with connection.cursor() as cursor, cursor.copy(f'COPY "{model._meta.db_table}" ({names}) FROM STDIN') as copy:
+    statement = f'COPY "{model._meta.db_table}" ({names}) FROM STDIN'
+    # Django translates the errors of `execute` only: a database that goes away in a COPY must be known as just that.
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(written)
 
 
