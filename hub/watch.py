@@ -2,7 +2,8 @@
 
 Beat may be dead, the broker may have been emptied, and a worker may be connected and yet deaf (Celery has had such
 bugs for years). Each worker looks at the one row that the sweep writes: older than ten seconds, it asks for a sweep
-itself; still old after a minute of asking, it ends, so that whoever supervises it starts a worker that hears.
+itself; still old after a minute of asking, it ends, so that whoever supervises it starts a worker that hears. Ending
+takes half a minute at most: what its children were at is done again elsewhere.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 3.0
 STALE_SECONDS = 10.0
 DEAF_SECONDS = 60.0
+PARTING_SECONDS = 30.0
 
 
 class _Worker(Protocol):
@@ -64,7 +66,9 @@ class Watch(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no typ
             if time.monotonic() - asking_since > DEAF_SECONDS:
                 logger.error("worker.deaf", extra={"seconds": round(age)})
                 os.kill(os.getpid(), signal.SIGTERM)
-                return
+                # A polite end waits for the tasks at hand, and one that hangs may be why nobody sweeps.
+                time.sleep(PARTING_SECONDS)
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def seconds_since_sweep() -> float | None:
