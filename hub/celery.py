@@ -1,11 +1,12 @@
 """The workers and their timetable. Celery only wakes the steps; the rows are the queue."""
 
+import gc
 import os
 import warnings
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging, task_postrun, task_prerun
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init
 from django.conf import settings
 from django.db import close_old_connections
 
@@ -66,6 +67,13 @@ def _give_back_connections(**_: object) -> None:
     close_old_connections()
 
 
+def _collect_rarely(**_: object) -> None:
+    """A batch makes ten thousand objects and no cycles; looking for some every 700 cost a tenth of its time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+worker_process_init.connect(_collect_rarely)
 task_prerun.connect(_give_back_connections)
 task_postrun.connect(_give_back_connections)
 

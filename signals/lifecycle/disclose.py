@@ -140,7 +140,9 @@ def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tup
         cursor.execute(_IN_ORDER)
         found = cursor.execute(query, parameters, binary=True).fetchall()
     head, purged_to = found[0][:2]
-    return head or 0, purged_to or 0, [_Row._make(row[2:]) for row in found if row[2] is not None]
+    rows = [_Row._make(row[2:]) for row in found if row[2] is not None]
+    rows.sort()  # by position; PostgreSQL would sort them with all that is sealed in them
+    return head or 0, purged_to or 0, rows
 
 
 def _fitting(rows: list[_Row], limit: int) -> int:
@@ -242,5 +244,4 @@ SELECT head.position, head.purged_to, shown.position, shown.id::text, shown.revi
   LEFT JOIN head ON true
   LEFT JOIN shown ON true
   LEFT JOIN signals_statement AS statement ON statement.id = shown.statement_id
- ORDER BY shown.position
 """.replace("/*has fallen*/", HAS_FALLEN)
