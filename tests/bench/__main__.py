@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -37,6 +38,7 @@ def main() -> None:
     asked = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="heliograph-bench-"))
     home.chmod(0o711)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a time limit, too, leaves nothing behind
     try:
         _set_environment(home)
         import django
