@@ -32,12 +32,17 @@ def verify_next(*, at: datetime) -> set[int] | None:
     """Verify one due submission and return the programmes it touched; None when nothing is due.
 
     May run twice on one submission (a worker that stalled past its lease): the row's token lets only one settle. One
-    that fails for a reason nobody thought of is put off, longer each time, and given up after MAX_ATTEMPTS.
+    that fails for a reason nobody thought of is put off, longer each time, and given up after MAX_ATTEMPTS; so is one
+    that kills its worker outright, since the claim itself counts.
     """
     claimed = claim()
     if claimed is None:
         return None
     submission, token = claimed
+    if submission.attempts > MAX_ATTEMPTS:  # nobody who took it up lived to say why
+        logger.error("submission.given_up", extra={"submission": str(submission.id), "reason": "workers-died"})
+        _give_up(submission, token, at=at)
+        return set()
     try:
         return _verify(submission, token, at=at)
     except (OperationalError, InterfaceError):
@@ -122,12 +127,15 @@ def _give_up(submission: Submission, token: uuid.UUID, *, at: datetime) -> None:
 def claim() -> tuple[Submission, uuid.UUID] | None:
     """Lease one due submission, a partner drawn by lot first, so that no backlog starves another partner.
 
+    The claim counts as an attempt and puts the next one off: a worker that is killed by what it reads writes nothing
+    more. The first two claims leave the time alone, for workers are also killed for reasons of their own.
+
     In three draws of four a large submission gives way to a small one: a single signal waits for the batch in hand, not
     for its luck, and a stream of single signals still leaves large batches their share.
     """
     token = uuid.uuid4()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"token": token, "lease": settings.LEASE_SECONDS})
+        cursor.execute(_CLAIM, {"token": token, "lease": settings.LEASE_SECONDS, "longest": MAX_WAIT_SECONDS})
         row = cursor.fetchone()
     return (Submission.objects.get(id=row[0]), token) if row else None
 
@@ -140,7 +148,9 @@ def _is_ours(submission_id: uuid.UUID, token: uuid.UUID) -> bool:
 _CLAIM = """
 UPDATE signals_submission
    SET lease_token = %(token)s, attempts = attempts + 1,
-       lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+       lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
+       next_attempt_at = CASE WHEN attempts < 2 THEN next_attempt_at
+           ELSE clock_timestamp() + make_interval(secs => %(lease)s + least(2 ^ (attempts + 1), %(longest)s)) END
  WHERE id = (
     SELECT id FROM signals_submission
      WHERE id IN (SELECT DISTINCT ON (partner_id) id FROM signals_submission
