@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
-from django.db.models import QuerySet
+from django.db import connection
 
 from partners.core.keys import why_not_good
 from partners.core.membership import is_in_good_standing
 from partners.core.states import KeyState, MembershipState, PartnerState
 from partners.lifecycle.revoke_key import RevokedKeys, revoke_key
-from partners.models import Membership, Partner, Programme, SigningKey
+from partners.models import Partner, Programme, SigningKey
 
 __all__ = [
     "Caller",
@@ -22,6 +22,7 @@ __all__ = [
     "RevokedKeys",
     "SigningKeyFacts",
     "key_was_good",
+    "member_slugs",
     "members",
     "membership",
     "partner",
@@ -143,20 +144,25 @@ def programme_slugs() -> dict[int, str]:
 
 def membership(partner_id: int, programme_slug: str, *, at: datetime) -> MembershipFacts | None:
     """The membership of that partner in that programme, ended or not; None if it was never in it."""
-    row = _memberships().filter(partner_id=partner_id, programme__slug=programme_slug).first()
-    return _membership_facts(row, at=at) if row else None
+    found = _memberships("member.partner_id = %s AND programme.slug = %s", partner_id, programme_slug, at=at)
+    return found[0] if found else None
 
 
 def programmes_of(partner_id: int, *, at: datetime) -> list[MembershipFacts]:
     """Every membership this partner has or had, by programme slug."""
-    rows = _memberships().filter(partner_id=partner_id).order_by("programme__slug")
-    return [_membership_facts(row, at=at) for row in rows]
+    return _memberships("member.partner_id = %s", partner_id, at=at)
 
 
 def members(programme_id: int, *, at: datetime) -> list[MembershipFacts]:
     """Every membership this programme has or had, by partner slug."""
-    rows = _memberships().filter(programme_id=programme_id).order_by("partner__slug")
-    return [_membership_facts(row, at=at) for row in rows]
+    return _memberships("member.programme_id = %s", programme_id, at=at)
+
+
+def member_slugs(programme_id: int) -> dict[int, str]:
+    """The slugs of all partners that are or were in this programme, by id."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MEMBER_SLUGS, [programme_id])
+        return dict(cursor.fetchall())
 
 
 def signing_keys(kids: Collection[str]) -> dict[str, SigningKeyFacts]:
@@ -178,10 +184,6 @@ def key_was_good(key: SigningKeyFacts, *, received_at: datetime) -> str | None:
         compromised_at=key.compromised_at,
         received_at=received_at,
     )
-
-
-def _memberships() -> QuerySet[Membership]:
-    return Membership.objects.select_related("partner", "programme")
 
 
 def _partner_facts(row: Partner) -> PartnerFacts:
@@ -213,26 +215,64 @@ def _programme_facts(row: Programme) -> ProgrammeFacts:
     )
 
 
-def _membership_facts(row: Membership, *, at: datetime) -> MembershipFacts:
-    state = row.state
-    if row.partner.state == PartnerState.LEFT:
+# Asked once or twice a page: composing the query anew would cost more than asking it.
+_MEMBERSHIPS = """
+SELECT member.partner_id, partner.slug, partner.state, member.programme_id, programme.slug, member.state,
+       member.generation, member.may_submit, member.may_receive, member.agreement_version,
+       programme.agreement_version, member.training_valid_until, programme.is_training_required
+  FROM partners_membership AS member
+  JOIN partners_partner AS partner ON partner.id = member.partner_id
+  JOIN partners_programme AS programme ON programme.id = member.programme_id
+ WHERE {} ORDER BY programme.slug, partner.slug
+"""
+
+_MEMBER_SLUGS = """
+SELECT partner.id, partner.slug FROM partners_membership AS member
+  JOIN partners_partner AS partner ON partner.id = member.partner_id WHERE member.programme_id = %s
+"""
+
+
+def _memberships(whose: str, *parameters: int | str, at: datetime) -> list[MembershipFacts]:
+    with connection.cursor() as cursor:
+        cursor.execute(_MEMBERSHIPS.format(whose), parameters)
+        return [_membership_facts(*row, on=at.date()) for row in cursor.fetchall()]
+
+
+def _membership_facts(
+    partner_id: int,
+    partner_slug: str,
+    partner_state: str,
+    programme_id: int,
+    programme_slug: str,
+    state: str,
+    generation: int,
+    may_submit: bool,
+    may_receive: bool,
+    agreement_version: int,
+    agreement_demanded: int,
+    training_valid_until: date | None,
+    is_training_required: bool,
+    *,
+    on: date,
+) -> MembershipFacts:
+    if partner_state == PartnerState.LEFT:
         state = MembershipState.ENDED.value
-    elif row.partner.state == PartnerState.SUSPENDED and state == MembershipState.ACTIVE:
+    elif partner_state == PartnerState.SUSPENDED and state == MembershipState.ACTIVE:
         state = MembershipState.SUSPENDED.value
     is_good = state == MembershipState.ACTIVE and is_in_good_standing(
-        agreement_version=row.agreement_version,
-        agreement_demanded=row.programme.agreement_version,
-        training_valid_until=row.training_valid_until,
-        is_training_required=row.programme.is_training_required,
-        on=at.date(),
+        agreement_version=agreement_version,
+        agreement_demanded=agreement_demanded,
+        training_valid_until=training_valid_until,
+        is_training_required=is_training_required,
+        on=on,
     )
     return MembershipFacts(
-        partner_id=row.partner_id,
-        partner_slug=row.partner.slug,
-        programme_id=row.programme_id,
-        programme_slug=row.programme.slug,
+        partner_id=partner_id,
+        partner_slug=partner_slug,
+        programme_id=programme_id,
+        programme_slug=programme_slug,
         state=state,
-        generation=row.generation,
-        may_submit=is_good and row.may_submit,
-        may_receive=is_good and row.may_receive,
+        generation=generation,
+        may_submit=is_good and may_submit,
+        may_receive=is_good and may_receive,
     )

@@ -12,12 +12,11 @@ from typing import TypeAlias
 
 import msgspec
 from django.conf import settings
+from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Max
 
 from hub.ledger import leaf
 from hub.ledger.leaf import Leaf
-from hub.ledger.models import Epoch
 
 Said: TypeAlias = "tuple[int, bytes]"  # a leaf's index and its exact bytes
 
@@ -149,8 +148,9 @@ def standing(database: BaseDatabaseWrapper, *, mirror: Mirror | None = None) -> 
 
 def current_epoch() -> int:
     """The number of the epoch that the database is in."""
-    newest: int = Epoch.objects.aggregate(newest=Max("number"))["newest"]
-    return newest
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT max(number) FROM ledger_epoch")
+        return int(cursor.fetchone()[0])
 
 
 def compare(remembered: Remembered | None, *, size: int, root: str, epoch: int, last: str | None) -> Standing:

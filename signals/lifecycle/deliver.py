@@ -112,7 +112,7 @@ def render(endpoint: Endpoint, *, token: UUID, at: datetime) -> Batch | None:
     if not member.may_receive:
         _release(endpoint, token, next_attempt_at=at + _SUSPENDED_WAIT)
         return None
-    reader = reader_of(member, at=at)
+    reader = reader_of(member)
     try:
         with transaction.atomic():
             place = _place(endpoint, member, at=at)

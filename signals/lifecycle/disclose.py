@@ -24,7 +24,6 @@ from signals.distrust import HAS_FALLEN
 from signals.lifecycle.examine import SEALED_FOR
 from signals.lifecycle.moves import root_of_packed
 from signals.lifecycle.walk import FORGOTTEN, Place
-from signals.models import Disclosure
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024  # of sealed items: one author's padding must not fill a reader's memory
 
@@ -39,9 +38,9 @@ class Reader:
     programme_slug: str
 
 
-def reader_of(member: MembershipFacts, *, at: datetime) -> Reader:
+def reader_of(member: MembershipFacts) -> Reader:
     """The reader that a member is; one query for the names of its fellow members."""
-    slugs = {other.partner_id: other.partner_slug for other in public.members(member.programme_id, at=at)}
+    slugs = public.member_slugs(member.programme_id)
     return Reader(member.partner_id, member.partner_slug, slugs, member.programme_slug)
 
 
@@ -157,9 +156,8 @@ def _fitting(rows: list[_Row], limit: int) -> int:
 
 def _record(place: Place, *, to: int, head: int, rows: list[_Row], reader: Reader, at: datetime) -> None:
     root = root_of_packed(bytes.fromhex(row.id.replace("-", "")) + row.revision.to_bytes(8, "big") for row in rows)
-    Disclosure.objects.create(
-        walk=place.walk, from_position=place.position, to_position=to, head=head, count=len(rows), root=root, at=at
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_DISCLOSED, [place.walk.pk, place.position, to, head, len(rows), root, at])
     is_pull = place.walk.channel == "pull"
     record(
         "feed.disclosed" if is_pull else "delivery.disclosed",
@@ -201,6 +199,11 @@ def _time(text: str) -> str:
 def _words(array: str) -> str:
     return ",".join(f'"{word}"' for word in array[1:-1].split(",") if word)
 
+
+_DISCLOSED = """
+INSERT INTO signals_disclosure (walk_id, from_position, to_position, head, count, root, at)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
 
 _FILTERS = {
     "types": "signal.indicator_type = ANY(%(types)s)",

@@ -176,7 +176,7 @@ def _scans(company: Company, slug: str) -> list[str]:
         assert member is not None
         walk = Walk.objects.filter(partner_id=member.partner_id, programme_id=member.programme_id).latest("id")
         query, parameters = disclose.page_query(
-            Place(walk, 0), reader=disclose.reader_of(member, at=datetime.now(UTC)), limit=PAGE, up_to=None
+            Place(walk, 0), reader=disclose.reader_of(member), limit=PAGE, up_to=None
         )
         cursor.execute("SET enable_sort = off")
         cursor.execute("EXPLAIN " + query, parameters)

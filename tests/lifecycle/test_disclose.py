@@ -202,7 +202,7 @@ def test_a_page_costs_the_same_queries_whatever_it_holds(
     member = public.membership(season.birch.partner.pk, "csea", at=now())
     assert member is not None
     place = start_walk(member, channel="pull", filter={}, at=now())
-    reader = reader_of(member, at=now())
+    reader = reader_of(member)
     for limit in (1, 30):
         with django_assert_num_queries(4):  # type: ignore[operator]  # savepoint, disclosure, event, release; and the page
             page = read_page(place, reader=reader, limit=limit, at=now())

@@ -74,7 +74,7 @@ class Follower:
                 place = start_walk(member, channel="pull", filter=self.filter, at=at)
             else:
                 place = open_cursor(self.cursor, member=member, channel="pull", filter=self.filter)
-            page = read_page(place, reader=reader_of(member, at=at), limit=limit, at=at)
+            page = read_page(place, reader=reader_of(member), limit=limit, at=at)
         except (CursorExpired, CursorFilterChanged):
             self.cursor = None
             return None

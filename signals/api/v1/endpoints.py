@@ -65,7 +65,7 @@ class EndpointsView(Door):
         added = endpoints.add_endpoint(
             member,
             url=wanted["url"],
-            filter=_filter(wanted.get("filter") or {}, member.programme_id, at=at),
+            filter=_filter(wanted.get("filter") or {}, member.programme_id),
             batch_size=wanted["batch_size"],
             actor=f"partner:{who.slug}",
             at=at,
@@ -111,7 +111,7 @@ class EndpointView(Door):
         form.is_valid(raise_exception=True)
         wanted: dict[str, Any] = form.validated_data
         if "filter" in wanted:
-            wanted["filter"] = _filter(wanted["filter"], found.programme_id, at=at)
+            wanted["filter"] = _filter(wanted["filter"], found.programme_id)
         found = endpoints.change_endpoint(
             endpoint_id, partner_id=who.partner_id, **wanted, actor=f"partner:{who.slug}", at=at
         )
@@ -134,11 +134,11 @@ class EndpointView(Door):
         return HttpResponse(status=204)
 
 
-def _filter(wanted: dict[str, list[str]], programme_id: int, *, at: datetime) -> dict[str, list[object]]:
+def _filter(wanted: dict[str, list[str]], programme_id: int) -> dict[str, list[object]]:
     filter_: dict[str, list[object]] = {name: [*sorted(set(values))] for name, values in wanted.items() if values}
     slugs = set(wanted.get("issuers", ()))
     if slugs:
-        known = members_by_slug(programme_id, at=at)
+        known = members_by_slug(programme_id)
         if not slugs <= set(known):
             raise ValidationError({"filter": {"issuers": ["An issuer is the slug of a member of the programme."]}})
         filter_["issuers"] = [*sorted(known[slug] for slug in slugs)]

@@ -128,7 +128,7 @@ class _Asked:
     @classmethod
     def of(cls, request: Request, slug: str, *, at: datetime) -> _Asked:
         member = queries.reading_member(caller(request), slug, at=at)
-        reader = reader_of(member, at=at)
+        reader = reader_of(member)
         filter_ = _filter(request, {name: identity for identity, name in reader.slugs.items()})
         limit = _whole(request, "limit", 200, 1, 1000)
         wait = _whole(request, "wait", 0, 0, MAX_WAIT_SECONDS)
@@ -196,6 +196,6 @@ def _whole(request: Request, name: str, default: int, minimum: int, maximum: int
     return int(text)
 
 
-def members_by_slug(programme_id: int, *, at: datetime) -> dict[str, int]:
+def members_by_slug(programme_id: int) -> dict[str, int]:
     """The ids of a programme's members, by slug."""
-    return {member.partner_slug: member.partner_id for member in public.members(programme_id, at=at)}
+    return {slug: identity for identity, slug in public.member_slugs(programme_id).items()}
