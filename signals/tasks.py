@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from hub.ledger import serving
 from signals import queries, wake
+from signals.lifecycle.days import drop_attempts, keep_days_ahead
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.farewell import mark_leaving
@@ -71,7 +72,7 @@ def sweep(**_: object) -> None:
         if is_due:
             nudge()
     until = time.monotonic() + _SWEEP_SECONDS
-    for step in (settle_fallen_keys, expire_due, mark_leaving):
+    for step in (settle_fallen_keys, expire_due, mark_leaving, keep_days_ahead):
         try:
             while time.monotonic() < until and step(at=timezone.now()):
                 note_sweep(at=timezone.now())
@@ -81,7 +82,7 @@ def sweep(**_: object) -> None:
 
 @shared_task(name="signals.purge")
 def purge(**_: object) -> None:
-    """Erase what was removed long enough ago; forget old tombstones; destroy the keys of spent months."""
+    """Erase what was removed long enough ago; forget old tombstones, spent months' keys and old days of attempts."""
     if not serving.may_serve():
         return
     at = timezone.now()
@@ -89,6 +90,7 @@ def purge(**_: object) -> None:
         if purge_due(at=at) + forget_tombstones(at=at) == 0:
             break
     destroy_spent_months(at=at)
+    drop_attempts()
 
 
 def _publish(programme_id: int) -> None:

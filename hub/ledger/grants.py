@@ -8,7 +8,7 @@ from django.db.backends.utils import CursorWrapper
 APPLICATION = "heliograph_app"  # web and workers
 SEQUENCER = "heliograph_ledger"
 
-# Everything named ledger_… that is missing here (the leaves' partitions) gives nobody anything.
+# Everything named ledger_… that is missing here gives nobody anything, nor does any partition by itself.
 RIGHTS: dict[str, dict[str, str]] = {
     "ledger_outbox": {APPLICATION: "INSERT", SEQUENCER: "SELECT, DELETE"},
     "ledger_leaf": {SEQUENCER: "SELECT, INSERT"},
@@ -24,6 +24,13 @@ RIGHTS: dict[str, dict[str, str]] = {
     "signals_change": {APPLICATION: "SELECT, INSERT"},
     "signals_walk": {APPLICATION: "SELECT, INSERT"},
     "signals_disclosure": {APPLICATION: "SELECT, INSERT"},
+    "signals_attempt": {APPLICATION: "SELECT, INSERT"},  # dropped by the day, by a function of their owner's
+}
+# What a role may call; nobody else may.
+CALLS = {
+    "ledger_make_room()": SEQUENCER,
+    "signals_make_days()": APPLICATION,
+    "signals_drop_attempts(integer)": APPLICATION,
 }
 _LEDGER = "ledger_"
 _EVERYTHING_ELSE = {APPLICATION: "SELECT, INSERT, UPDATE, DELETE"}
@@ -51,12 +58,15 @@ def apply() -> None:
         sequences = [name for name in _relations(cursor, "S") if not name.startswith(_LEDGER)]
         if sequences:
             cursor.execute(f"GRANT USAGE, SELECT ON SEQUENCE {', '.join(sequences)} TO {APPLICATION}")
-        cursor.execute(f"GRANT EXECUTE ON FUNCTION ledger_make_room() TO {SEQUENCER}")
+        for call, role in CALLS.items():
+            cursor.execute(f"GRANT EXECUTE ON FUNCTION {call} TO {role}")
 
 
 def _relations(cursor: CursorWrapper, kinds: str) -> list[str]:
+    """Partitions are left out: they are reached through their table, and nobody may touch one by itself."""
     cursor.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = ANY(%s) ORDER BY 1",
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = ANY(%s)"
+        " AND NOT relispartition ORDER BY 1",
         [list(kinds)],
     )
     return [row[0] for row in cursor.fetchall()]

@@ -146,7 +146,7 @@ class EndpointAdmin(ListOnly[Endpoint]):
         row = self.get_object(request, object_id) if self.has_view_permission(request) else None
         context: dict[str, Any] = {"title": "Endpoint", **(extra_context or {})}
         if row is not None:
-            attempts = Attempt.objects.filter(endpoint=row).defer("sealed_excerpt").order_by("-id")[:_ATTEMPTS]
+            attempts = Attempt.objects.filter(endpoint=row).defer("sealed_excerpt").order_by("-at", "-id")[:_ATTEMPTS]
             context |= {"endpoint": row, "shown": _Beside(row, _Names([row]), timezone.now()), "attempts": attempts}
             context["filter"] = _filter(row)
         return super().change_view(request, object_id, form_url, context)

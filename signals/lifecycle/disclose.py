@@ -156,8 +156,9 @@ def _fitting(rows: list[_Row], limit: int) -> int:
 
 def _record(place: Place, *, to: int, head: int, rows: list[_Row], reader: Reader, at: datetime) -> None:
     root = root_of_packed(bytes.fromhex(row.id.replace("-", "")) + row.revision.to_bytes(8, "big") for row in rows)
+    walk = place.walk
     with connection.cursor() as cursor:
-        cursor.execute(_DISCLOSED, [place.walk.pk, place.position, to, head, len(rows), root, at])
+        cursor.execute(_DISCLOSED, [walk.pk, place.position, to, head, len(rows), root, at, walk.programme_id])
     is_pull = place.walk.channel == "pull"
     record(
         "feed.disclosed" if is_pull else "delivery.disclosed",
@@ -200,9 +201,11 @@ def _words(array: str) -> str:
     return ",".join(f'"{word}"' for word in array[1:-1].split(",") if word)
 
 
+# Never before the head it was read at, whatever this process's clock says: questions about a change look at the
+# disclosures from its time on.
 _DISCLOSED = """
 INSERT INTO signals_disclosure (walk_id, from_position, to_position, head, count, root, at)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+SELECT %s, %s, %s, %s, %s, %s, greatest(%s, (SELECT at FROM signals_head WHERE programme_id = %s))
 """
 
 _FILTERS = {

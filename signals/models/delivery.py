@@ -54,11 +54,22 @@ class Endpoint(models.Model):
         return f"endpoint {self.id}"
 
 
-class Attempt(models.Model):
-    """One POST to an endpoint and what came of it."""
+def _next_of(sequence: str) -> models.Func:
+    return models.Func(models.Value(sequence), function="nextval", output_field=models.BigIntegerField())
 
-    id = models.BigAutoField(primary_key=True)
-    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="attempts")
+
+# Attempts and disclosures lie in days (docs/decisions/0042): their key holds the time, and their foreign keys are not
+# the database's, since making a day would lock what they point to.
+
+
+class Attempt(models.Model):
+    """One POST to an endpoint and what came of it. Kept for HELIOGRAPH_ATTEMPT_DAYS, then its day is dropped."""
+
+    pk = models.CompositePrimaryKey("id", "at")
+    id = models.BigIntegerField(db_default=_next_of("signals_attempt_ids"))
+    endpoint = models.ForeignKey(
+        Endpoint, on_delete=models.PROTECT, related_name="attempts", db_constraint=False, db_index=False
+    )
     at = models.DateTimeField()
     webhook_id = models.CharField(max_length=80)
     signal_count = models.IntegerField()
@@ -70,32 +81,41 @@ class Attempt(models.Model):
     settled = models.BooleanField(default=True)  # false: a later attempt had taken its place
 
     class Meta:
-        indexes = [models.Index(fields=["endpoint", "-id"], name="attempt_of_endpoint")]
+        indexes = [models.Index(fields=["endpoint", "-at", "-id"], name="attempt_of_endpoint_by_time")]
 
     def __str__(self) -> str:
-        return f"attempt {self.pk}"
+        return f"attempt {self.id}"
 
 
 class Disclosure(models.Model):
     """That (from, to] was rendered for a walk, with the Merkle root of what was in it. Inserted, never changed."""
 
-    id = models.BigAutoField(primary_key=True)
-    walk = models.ForeignKey("signals.Walk", on_delete=models.PROTECT, related_name="disclosures")
+    pk = models.CompositePrimaryKey("id", "at")
+    id = models.BigIntegerField(db_default=_next_of("signals_disclosure_ids"))
+    walk = models.ForeignKey(
+        "signals.Walk", on_delete=models.PROTECT, related_name="disclosures", db_constraint=False, db_index=False
+    )
     from_position = models.BigIntegerField()
     to_position = models.BigIntegerField()
     head = models.BigIntegerField()
     count = models.IntegerField()
     root = models.BinaryField(max_length=32)  # RFC 6962 root over (signal, revision) pairs, in order of position
-    at = models.DateTimeField()
+    at = models.DateTimeField()  # never before the head's: who asks what held a change looks from the change's time on
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(from_position__lte=models.F("to_position"), to_position__lte=models.F("head")),
-                name="a_disclosure_ends_at_or_before_the_head",
+                name="a_disclosure_ends_at_or_before_its_head",
             )
         ]
-        indexes = [models.Index(fields=["walk", "to_position"], name="disclosure_of_walk")]
+        indexes = [
+            models.Index(
+                fields=["walk", "at"],
+                include=["from_position", "to_position", "head"],
+                name="disclosure_of_walk_by_time",
+            )
+        ]
 
     def __str__(self) -> str:
-        return f"disclosure {self.pk}"
+        return f"disclosure {self.id}"
