@@ -40,6 +40,7 @@ app.conf.update(
     task_routes={  # by name, for wake-ups are sent by name
         "signals.verify": {"queue": "verify"},
         "signals.publish": {"queue": "verify"},
+        "signals.notices": {"queue": "verify"},
         "signals.deliver": {"queue": "deliver"},
     },
     task_publish_retry=False,

@@ -48,13 +48,13 @@ class Waiters:
     """Everybody in this process who waits, by what they wait for, and the two ways they are woken."""
 
     def __init__(self) -> None:
-        self._heads: dict[int, int] = {}  # the latest head heard of, per programme
+        self._heads: dict[str, int] = {}  # the latest head heard of, per topic
         self._decided: dict[str, float] = {}  # submissions lately finished, with when we heard
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def register(self, topic: str) -> asyncio.Event:
-        """An event that is set when the topic ("feed 12", "submission <id>") may have news."""
+        """An event that is set when the topic ("feed 12", "notices 7", "submission <id>") may have news."""
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._recheck())]
         event = asyncio.Event()
@@ -71,12 +71,11 @@ class Waiters:
     def has_news(self, topic: str, seen: int) -> bool:
         """Whether news came between the view's look and the registration."""
         kind, _, key = topic.partition(" ")
-        return self._heads.get(int(key), 0) > seen if kind == "feed" else key in self._decided
+        return key in self._decided if kind == "submission" else self._heads.get(topic, 0) > seen
 
     def head_of(self, topic: str) -> int:
-        """The latest head heard of for a feed; 0 for anything else."""
-        kind, _, key = topic.partition(" ")
-        return self._heads.get(int(key), 0) if kind == "feed" else 0
+        """The latest head heard of for a feed or for notices; 0 for anything else."""
+        return self._heads.get(topic, 0)
 
     async def _listen(self) -> None:
         """Hear of moved heads and finished submissions; reconnect for ever."""
@@ -95,15 +94,15 @@ class Waiters:
 
     def _hear(self, channel: str, text: str) -> None:
         if channel == wake.CHANGED:
-            programme, _, head = text.partition(" ")
-            self._head_moved(int(programme), int(head))
+            topic, _, head = text.rpartition(" ")
+            self._head_moved(topic, int(head))
         else:
             self._finished(text)
 
-    def _head_moved(self, programme_id: int, head: int) -> None:
-        if head > self._heads.get(programme_id, 0):
-            self._heads[programme_id] = head
-            self._wake(f"feed {programme_id}")
+    def _head_moved(self, topic: str, head: int) -> None:
+        if head > self._heads.get(topic, 0):
+            self._heads[topic] = head
+            self._wake(topic)
 
     def _finished(self, submission_id: str) -> None:
         now = time.monotonic()
@@ -122,22 +121,27 @@ class Waiters:
             await asyncio.sleep(RECHECK_SECONDS)
             if not self._waiting:
                 continue
-            submissions = [UUID(topic.split()[1]) for topic in self._waiting if topic.startswith("submission ")]
+            topics = [topic.split() for topic in self._waiting]
+            submissions = [UUID(key) for kind, key in topics if kind == "submission"]
+            partners = [int(key) for kind, key in topics if kind == "notices"]
             try:
-                heads, finished = await sync_to_async(_look_up, thread_sensitive=False)(submissions)
+                heads, finished = await sync_to_async(_look_up, thread_sensitive=False)(submissions, partners)
             except Exception as error:  # noqa: BLE001  the database may be away; the waiters go on waiting
                 logger.warning("waiting.recheck_failed", extra={"reason": type(error).__name__})
                 continue
-            for programme_id, head in heads.items():
-                self._head_moved(programme_id, head)
+            for topic, head in heads.items():
+                self._head_moved(topic, head)
             for submission_id in finished:
                 self._finished(str(submission_id))
 
 
-def _look_up(submissions: list[UUID]) -> tuple[dict[int, int], set[UUID]]:
+def _look_up(submissions: list[UUID], partners: list[int]) -> tuple[dict[str, int], set[UUID]]:
     close_old_connections()
     try:
-        return queries.heads(), queries.finished(submissions) if submissions else set()
+        heads = {f"feed {programme_id}": head for programme_id, head in queries.heads().items()}
+        if partners:
+            heads |= {f"notices {partner_id}": head for partner_id, head in queries.notice_heads(partners).items()}
+        return heads, queries.finished(submissions) if submissions else set()
     finally:
         close_old_connections()
 
@@ -248,11 +252,11 @@ class _Answer:
 
 
 def _read_wish(wish: str) -> tuple[str, str, int, float]:
-    """kind, key, the head seen (feeds only) and seconds, from "feed 12 345 30" or "submission <id> 30"."""
+    """kind, key, the head seen and seconds, from "feed 12 345 30", "notices 7 9 30" or "submission <id> 30"."""
     parts = wish.split()
-    if parts[0] == "feed":
-        return parts[0], parts[1], int(parts[2]), float(parts[3])
-    return parts[0], parts[1], 0, float(parts[2])
+    if parts[0] == "submission":
+        return parts[0], parts[1], 0, float(parts[2])
+    return parts[0], parts[1], int(parts[2]), float(parts[3])
 
 
 def _get(scope: Scope, path: str, query: bytes = b"") -> Scope:

@@ -14,9 +14,10 @@ from hub.ledger.mirror import current_epoch
 from partners import public
 from partners.public import Caller, MembershipFacts
 from signals.core import gates
+from signals.core.notices import RECALLED
 from signals.core.refusals import MembershipEnded, MembershipSuspended, NotFound
 from signals.core.states import State
-from signals.models import Attempt, Endpoint, Signal, Statement, Submission, Verdict, Walk
+from signals.models import Attempt, Endpoint, NoticeHead, Signal, Statement, Submission, Verdict, Walk
 
 _NOT_FOUND = "There is nothing here that this key may see."
 
@@ -126,6 +127,12 @@ def heads() -> dict[int, int]:
         return dict(cursor.fetchall())
 
 
+def notice_heads(partner_ids: Iterable[int]) -> dict[int, int]:
+    """The ends of these partners' feeds of notices; those that were never told anything are absent."""
+    rows = NoticeHead.objects.filter(partner_id__in=list(partner_ids))
+    return dict(rows.values_list("partner_id", "position"))
+
+
 def finished(submission_ids: Iterable[UUID]) -> set[UUID]:
     """Which of these submissions have all their verdicts."""
     rows = Submission.objects.filter(id__in=list(submission_ids), state="done")
@@ -139,12 +146,13 @@ class Due:
     verify: bool
     publish: bool
     deliver: bool
+    notices: bool
 
 
 def due() -> Due:
-    """Whether there is something to verify, to publish, to deliver."""
+    """Whether there is something to verify, to publish, to deliver, to tell."""
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"epoch": current_epoch()})
+        cursor.execute(_DUE, {"epoch": current_epoch(), "recalled": list(RECALLED)})
         row = cursor.fetchone()
     assert row is not None
     return Due(*row)
@@ -238,7 +246,12 @@ SELECT
            WHERE endpoint.state = 'active' AND endpoint.next_attempt_at <= clock_timestamp()
              AND (endpoint.lease_until IS NULL OR endpoint.lease_until < clock_timestamp())
              AND (walk.id IS NULL OR endpoint.position < coalesce(head.position, 0) OR walk.epoch <> %(epoch)s
-                  OR endpoint.is_leaving))
+                  OR endpoint.is_leaving)),
+  EXISTS (SELECT 1 FROM signals_notice WHERE position IS NULL)
+    OR EXISTS (SELECT 1 FROM signals_head AS head LEFT JOIN signals_recallplace AS place USING (programme_id)
+                WHERE EXISTS (SELECT 1 FROM signals_change AS change
+                               WHERE change.programme_id = head.programme_id AND change.kind = ANY (%(recalled)s)
+                                 AND change.position > coalesce(place.position, 0)))
 """
 
 _OVERDUE = """
@@ -254,6 +267,13 @@ SELECT
   (SELECT extract(epoch FROM clock_timestamp() - min(expires_at))
      FROM signals_signal WHERE state IN ('verified', 'held', 'published', 'restricted')) AS expire,
   (SELECT extract(epoch FROM clock_timestamp() - min(at)) FROM signals_distrust WHERE NOT is_settled) AS quarantine,
+  (SELECT extract(epoch FROM clock_timestamp() - min(at)) FROM signals_notice WHERE position IS NULL) AS notices,
+  (SELECT extract(epoch FROM clock_timestamp() - min(change.at))
+     FROM signals_head AS head LEFT JOIN signals_recallplace AS place USING (programme_id),
+          LATERAL (SELECT at FROM signals_change
+                    WHERE programme_id = head.programme_id AND position > coalesce(place.position, 0)
+                      AND kind IN ('withdrawn', 'expired', 'quarantined', 'restricted')
+                    ORDER BY position LIMIT 1) AS change) AS recalls,
   (SELECT extract(epoch FROM clock_timestamp() - max(swept_at)) FROM signals_sweep) AS sweep
 """
 

@@ -17,10 +17,12 @@ from signals.lifecycle.days import drop_attempts, keep_days_ahead
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.farewell import mark_leaving
+from signals.lifecycle.notices import post_notices
 from signals.lifecycle.publish import programmes_waiting
 from signals.lifecycle.publish import publish as publish_programme
 from signals.lifecycle.purge import destroy_spent_months, forget_tombstones, purge_due
 from signals.lifecycle.quarantine import settle_fallen_keys
+from signals.lifecycle.recalls import tell_recalls
 from signals.lifecycle.sweep import note_sweep
 from signals.lifecycle.verify import verify_next
 
@@ -41,6 +43,7 @@ def verify(**_: object) -> None:
             return
         for programme_id in touched:
             _publish(programme_id)
+        _tell()  # here too: the wake-up may wait behind a backlog that keeps every worker
 
 
 @shared_task(name="signals.publish")
@@ -55,7 +58,15 @@ def publish(**_: object) -> None:
 def deliver(**_: object) -> None:
     """Bring endpoints up to their feeds."""
     if serving.may_serve():
+        _tell()
         deliver_due(clock=timezone.now)
+
+
+@shared_task(name="signals.notices")
+def notices(**_: object) -> None:
+    """Recall what was removed, and post what partners are to be told."""
+    if serving.may_serve():
+        _tell()
 
 
 @shared_task(name="signals.sweep")
@@ -68,7 +79,10 @@ def sweep(**_: object) -> None:
     if not serving.may_serve():
         return
     due = queries.due()
-    for is_due, nudge in ((due.verify, wake.verify), (due.publish, wake.publish), (due.deliver, wake.deliver)):
+    for is_due, nudge in (
+        *((due.notices, wake.notices), (due.verify, wake.verify)),
+        *((due.publish, wake.publish), (due.deliver, wake.deliver)),
+    ):
         if is_due:
             nudge()
     until = time.monotonic() + _SWEEP_SECONDS
@@ -91,6 +105,12 @@ def purge(**_: object) -> None:
             break
     destroy_spent_months(at=at)
     drop_attempts()
+
+
+def _tell() -> None:
+    for _turn in range(_TURNS):
+        if tell_recalls(at=timezone.now()) + post_notices(at=timezone.now()) == 0:
+            return
 
 
 def _publish(programme_id: int) -> None:

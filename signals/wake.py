@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _SECONDS = 0.5  # a wake-up that takes longer is not worth its request's time
 _REST_SECONDS = 2.0  # after a failure nothing is sent: a stopped broker would cost every request its half second
 
-CHANGED = f"heliograph:{settings.HUB_ID}:changed"  # channel; the message is a programme's id and its head
+CHANGED = f"heliograph:{settings.HUB_ID}:changed"  # channel; the message: "feed <programme> <head>" or "notices …"
 DECIDED = f"heliograph:{settings.HUB_ID}:decided"  # channel; the message is a submission's id
 
 
@@ -41,9 +41,19 @@ def deliver() -> None:
     transaction.on_commit(lambda: _send("signals.deliver"))
 
 
+def notices() -> None:
+    """There may be notices that wait for their place, or removals to recall."""
+    transaction.on_commit(lambda: _send("signals.notices"))
+
+
 def changed(programme_id: int, head: int) -> None:
     """A programme's feed has moved to this head: whoever waits for it may look."""
-    transaction.on_commit(lambda: _announce(CHANGED, f"{programme_id} {head}"))
+    transaction.on_commit(lambda: _announce(CHANGED, f"feed {programme_id} {head}"))
+
+
+def noticed(partner_id: int, head: int) -> None:
+    """A partner's feed of notices has moved to this head."""
+    transaction.on_commit(lambda: _announce(CHANGED, f"notices {partner_id} {head}"))
 
 
 def decided(submission_id: object) -> None:

@@ -55,6 +55,7 @@ ACTIONS: dict[str, Action] = {
     "membership.ended": Action("A partner left a programme; its members' copies must be erased.", mirrored=True),
     "membership.resumed": Action("A suspended membership was resumed."),
     "membership.suspended": Action("A membership was suspended: no pages, no deliveries.", mirrored=True),
+    "notices.disclosed": Action("A page or body of notices was sent to a partner: what it was told, recalls included."),
     "partner.changed": Action("A partner's record was changed."),
     "partner.enrolled": Action("A partner was enrolled."),
     "partner.left": Action("A partner left the hub.", mirrored=True),

@@ -15,6 +15,8 @@ from uuid import UUID
 from django.db import connection
 
 from hub.ledger import tlog
+from signals import wake
+from signals.core.notices import RECALLED
 from signals.core.states import State
 from signals.models import Change, Head, Signal
 
@@ -110,6 +112,8 @@ def take_positions(programme_id: int, ids: Sequence[UUID], *, kind: Kind, at: da
         raise LookupError(f"{len(ids) - len(moved)} of {len(ids)} signals to move were not found.")
     taken = Taken(head.position, head.position + len(moved), at, root_of_pairs((row[0], row[1]) for row in moved))
     Head.objects.filter(programme_id=programme_id).update(position=taken.to, at=at)
+    if kind.value in RECALLED:
+        wake.notices()
     return taken
 
 

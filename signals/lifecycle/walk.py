@@ -96,36 +96,42 @@ def open_cursor(text: str, *, member: MembershipFacts, channel: str, filter: Fil
     Refuses CursorInvalid (not ours, another partner's, another programme's), CursorFilterChanged (a new filter is
     a new walk) and CursorExpired (walk again).
     """
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        plain = _cipher().decrypt(
-            raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound_to(member.partner_id, member.programme_id)
-        )
-        version, epoch, walk_id, position = _LAYOUT.unpack(plain)
-    except (binascii.Error, ValueError, InvalidTag, struct.error):
-        raise CursorInvalid("The cursor is not one that this hub gave you here.", parameter="after") from None
-    walk = _find(walk_id, member=member, channel=channel)
-    if version != _VERSION or walk is None or walk.epoch != epoch:  # numbers of walks are used again after a restore
-        raise CursorExpired("The cursor belongs to a time before the hub was restored; walk again from the start.")
-    place = Place(walk, position)
+    place = unseal_cursor(text, partner_id=member.partner_id, programme_id=member.programme_id, channel=channel)
     if is_over(place, member=member):
         raise CursorExpired(FORGOTTEN)
-    if walk.filter != dict(filter):
+    if place.walk.filter != dict(filter):
         raise CursorFilterChanged("The filter differs from the walk's; start a new walk without `after`.")
     return place
 
 
-def _find(walk_id: int, *, member: MembershipFacts, channel: str) -> Walk | None:
+def unseal_cursor(text: str, *, partner_id: int, programme_id: int | None, channel: str) -> Place:
+    """What a cursor was sealed from, whether or not one may still go on from there; without a programme, of notices.
+
+    Refuses CursorInvalid, and CursorExpired when the walk is one of before a restore.
+    """
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        plain = _cipher().decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound_to(partner_id, programme_id))
+        version, epoch, walk_id, position = _LAYOUT.unpack(plain)
+    except (binascii.Error, ValueError, InvalidTag, struct.error):
+        raise CursorInvalid("The cursor is not one that this hub gave you here.", parameter="after") from None
+    walk = _find(walk_id, partner_id=partner_id, programme_id=programme_id, channel=channel)
+    if version != _VERSION or walk is None or walk.epoch != epoch:  # numbers of walks are used again after a restore
+        raise CursorExpired("The cursor belongs to a time before the hub was restored; walk again from the start.")
+    return Place(walk, position)
+
+
+def _find(walk_id: int, *, partner_id: int, programme_id: int | None, channel: str) -> Walk | None:
     with connection.cursor() as cursor:
-        cursor.execute(_WALK, [walk_id, member.partner_id, member.programme_id, channel])
+        cursor.execute(_WALK, [walk_id, partner_id, programme_id, channel])
         row = cursor.fetchone()
     if row is None:
         return None
     epoch, generation, filter_, floor, started_at = row
     return Walk(
         id=walk_id,
-        partner_id=member.partner_id,
-        programme_id=member.programme_id,
+        partner_id=partner_id,
+        programme_id=programme_id,
         channel=channel,
         epoch=epoch,
         generation=generation,
@@ -138,12 +144,12 @@ def _find(walk_id: int, *, member: MembershipFacts, channel: str) -> Walk | None
 # Every page but a walk's first asks this, and composing it anew would cost more than asking it.
 _WALK = """
 SELECT epoch, generation, filter, floor, started_at FROM signals_walk
- WHERE id = %s AND partner_id = %s AND programme_id = %s AND channel = %s
+ WHERE id = %s AND partner_id = %s AND programme_id IS NOT DISTINCT FROM %s AND channel = %s
 """
 
 
-def _bound_to(partner_id: int, programme_id: int) -> bytes:
-    return f"cursor:{partner_id}:{programme_id}".encode("ascii")
+def _bound_to(partner_id: int, programme_id: int | None) -> bytes:
+    return f"cursor:{partner_id}:{'notices' if programme_id is None else programme_id}".encode("ascii")
 
 
 @cache

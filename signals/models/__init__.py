@@ -3,11 +3,13 @@
 statements  what partners said, exactly, and the verdicts on it
 feed        the signal as it moves, its routes, the change log, heads and walks
 delivery    webhook endpoints, their attempts, and what was disclosed
+notices     what the hub tells one partner
 screening   warning lists of well-known harmless values, and keys that fell
 """
 
 from signals.models.delivery import Attempt, Disclosure, Endpoint
 from signals.models.feed import Change, Head, Route, Signal, Walk
+from signals.models.notices import Notice, NoticeHead, RecallPlace
 from signals.models.screening import Distrust, Sweep, WarningEntry, WarningList
 from signals.models.statements import Statement, Submission, Verdict
 
@@ -18,6 +20,9 @@ __all__ = [
     "Distrust",
     "Endpoint",
     "Head",
+    "Notice",
+    "NoticeHead",
+    "RecallPlace",
     "Route",
     "Signal",
     "Statement",

@@ -7,6 +7,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from signals.core.notices import RECALLED
 from signals.core.states import State
 
 _AUDIENCES = ["programme", "only", "except"]
@@ -165,7 +166,12 @@ class Change(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["signal_id"], name="change_of_signal")]
+        indexes = [
+            models.Index(fields=["signal_id"], name="change_of_signal"),
+            models.Index(
+                fields=["programme_id", "position"], name="change_recalled", condition=models.Q(kind__in=RECALLED)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"change {self.programme_id}/{self.position}"
@@ -176,7 +182,7 @@ class Walk(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     partner_id = models.BigIntegerField()
-    programme_id = models.BigIntegerField()
+    programme_id = models.BigIntegerField(null=True)  # null: the walk is one of the partner's notices
     channel = models.CharField(max_length=64)
     epoch = models.IntegerField()
     generation = models.IntegerField()

@@ -200,7 +200,7 @@ def _repeated_lines() -> set[tuple[str, int]]:
 
 def _counted_leaves(log: Log) -> Iterator[str]:
     published = sum(int(str(leaf.facts["count"])) for leaf in log.of("signal.published"))
-    disclosed = len(log.of("feed.disclosed")) + len(log.of("delivery.disclosed"))
+    disclosed = sum(len(log.of(f"{what}.disclosed")) for what in ("feed", "delivery", "notices"))
     pairs = {
         "published signals": (published, "SELECT count(*) FROM signals_signal WHERE published_at IS NOT NULL"),
         "submissions": (len(log.of("submission.received")), "SELECT count(*) FROM signals_submission"),

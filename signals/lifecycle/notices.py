@@ -1,0 +1,84 @@
+"""Tell one partner something, and give what was told its place in that partner's feed of notices.
+
+`notify` only inserts, in the transaction of whatever it tells of: no lock, so nothing waits for it. `post_notices`
+gives places under the partner's head, so that places follow each other in commit order and no late commit is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from hub.ledger.leaf import Json
+from signals import wake
+from signals.core.notices import NoticeKind
+from signals.models import Notice, NoticeHead
+
+BATCH = 1000
+
+
+def notify(partner_id: int, kind: NoticeKind, facts: Mapping[str, Json], *, at: datetime) -> None:
+    """Tell a partner something, once the caller's transaction commits. Raises outside a transaction.
+
+    `facts` are ids and closed words: signals, jtis of the partner's own statements, endpoints, kids, programmes,
+    revisions, states. Never a value, a note or whatever else a person wrote.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("a notice belongs inside the transaction of what it tells")
+    Notice.objects.create(partner_id=partner_id, kind=kind.value, facts=dict(facts), at=at)
+    wake.notices()
+
+
+def post_notices(*, at: datetime) -> int:
+    """Give up to 1,000 waiting notices their places, and return how many; the caller asks again until that is none.
+
+    May run twice at once: whose partner's head is locked is left to whoever holds it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, [BATCH])
+        waiting = [row[0] for row in cursor.fetchall()]
+    if not waiting:
+        return 0
+    NoticeHead.objects.bulk_create(
+        [NoticeHead(partner_id=partner_id, at=at) for partner_id in waiting], ignore_conflicts=True
+    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        heads = NoticeHead.objects.select_for_update(skip_locked=True).filter(partner_id__in=waiting)
+        locked = list(heads.order_by("partner_id").values_list("partner_id", flat=True))
+        cursor.execute(_POST, {"partners": locked, "limit": BATCH, "at": at})
+        posted = cursor.fetchall()
+        for partner_id, head, _ in posted:
+            wake.noticed(partner_id, head)
+        if posted:
+            wake.deliver()
+    return sum(count for *_, count in posted)
+
+
+_WAITING = """
+SELECT DISTINCT partner_id
+  FROM (SELECT partner_id FROM signals_notice WHERE position IS NULL ORDER BY number LIMIT %s) AS waiting
+"""
+
+# Read after the heads are locked, in a statement of its own: what others have committed meanwhile is seen, and nobody
+# else can have given the same rows a place.
+_POST = """
+WITH waiting AS (
+    SELECT number, partner_id FROM signals_notice
+     WHERE position IS NULL AND partner_id = ANY (%(partners)s) ORDER BY number LIMIT %(limit)s
+), placed AS (
+    UPDATE signals_notice AS notice
+       SET position = head.position + place.n, posted_at = greatest(head.at, %(at)s)
+      FROM (SELECT number, partner_id, row_number() OVER (PARTITION BY partner_id ORDER BY number) AS n
+              FROM waiting) AS place
+      JOIN signals_noticehead AS head USING (partner_id)
+     WHERE notice.number = place.number
+    RETURNING notice.partner_id, notice.position, notice.posted_at
+), ends AS (
+    SELECT partner_id, max(position) AS position, max(posted_at) AS at, count(*) AS posted FROM placed GROUP BY 1
+)
+UPDATE signals_noticehead AS head SET position = ends.position, at = ends.at
+  FROM ends WHERE ends.partner_id = head.partner_id
+RETURNING head.partner_id, head.position, ends.posted
+"""
