@@ -88,7 +88,7 @@ def read_notices(place: Place, *, partner_slug: str, limit: int, at: datetime, u
     """
     walk = place.walk
     with transaction.atomic():
-        head, purged_to, rows = _rows(place, limit=limit + 1, up_to=up_to)
+        head, head_at, purged_to, rows = _rows(place, limit=limit + 1, up_to=up_to)
         if START < place.position < purged_to:
             raise CursorExpired(_FORGOTTEN)
         end = head if up_to is None else min(head, up_to)
@@ -98,6 +98,7 @@ def read_notices(place: Place, *, partner_slug: str, limit: int, at: datetime, u
         to = rows[-1].position if more else max(end, place.position)
         listed = place.position < walk.floor <= to
         if rows or listed:
+            at = max(at, head_at or at)  # whatever this process's clock says: never before what it tells
             _record(place, to=to, head=head, rows=rows, partner_slug=partner_slug, at=at)
         items = _items(rows)
     return NoticePage(Place(walk, to), items, more, listed)
@@ -118,14 +119,14 @@ class _Row(NamedTuple):
     signal_count: int
 
 
-def _rows(place: Place, *, limit: int, up_to: int | None) -> tuple[int, int, list[_Row]]:
-    """The head, the last forgotten place and the rows after the walk's place, from one snapshot."""
+def _rows(place: Place, *, limit: int, up_to: int | None) -> tuple[int, datetime | None, int, list[_Row]]:
+    """The head and its time, the last forgotten place and the rows after the walk's place, from one snapshot."""
     about = {"partner": place.walk.partner_id, "after": place.position, "up_to": up_to, "limit": limit}
     with connection.cursor() as cursor:
         cursor.execute(_PAGE, about)
         found = cursor.fetchall()
-    head, purged_to = found[0][:2]
-    return head, purged_to, [_Row._make(row[2:]) for row in found if row[2] is not None]
+    head, head_at, purged_to = found[0][:3]
+    return head, head_at, purged_to, [_Row._make(row[3:]) for row in found if row[3] is not None]
 
 
 def _fitting(rows: list[_Row], limit: int) -> int:
@@ -180,9 +181,9 @@ def _item(row: _Row, recalled: list[dict[str, Any]] | None, programmes: dict[int
 
 
 _PAGE = """
-WITH head AS (SELECT position, purged_to FROM signals_noticehead WHERE partner_id = %(partner)s)
-SELECT coalesce(head.position, 0), coalesce(head.purged_to, 0), notice.position, notice.number, notice.id, notice.kind,
-       notice.at, notice.facts::text, notice.programme_id, notice.signal_count
+WITH head AS (SELECT position, at, purged_to FROM signals_noticehead WHERE partner_id = %(partner)s)
+SELECT coalesce(head.position, 0), head.at, coalesce(head.purged_to, 0), notice.position, notice.number, notice.id,
+       notice.kind, notice.at, notice.facts::text, notice.programme_id, notice.signal_count
   FROM (SELECT 1) AS always
   LEFT JOIN head ON true
   LEFT JOIN LATERAL (SELECT * FROM signals_notice
