@@ -1,16 +1,38 @@
-"""Start a PostgreSQL and a Valkey for the test run, before Django reads its settings."""
+"""A PostgreSQL and a Valkey for each process that runs tests, in an environment made before Django reads its settings."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
-_home = Path(tempfile.mkdtemp(prefix="heliograph-test-"))
-_home.chmod(0o711)
-(_home / "static").mkdir()  # WhiteNoise warns where it is missing
+import pytest
+
+WORKERS = 2  # of the whole suite; more would share the cores with the servers and the processes that tests start
+
+# Forty processes start in a whole run: where the environment forbids to keep bytecode, each would compile everything.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def _make_home() -> Path:
+    """A folder for this run; the workers of a run have theirs inside it, so that whoever began it clears all away."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker:
+        home = Path(os.environ["HELIOGRAPH_HOME"], worker)
+        home.mkdir()
+    else:
+        home = Path(tempfile.mkdtemp(prefix="heliograph-test-"))
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
+    home.chmod(0o711)
+    (home / "static").mkdir()  # WhiteNoise warns where it is missing
+    return home
+
+
+_home = _make_home()
 os.environ |= {
     "HELIOGRAPH_HOME": str(_home),
     "HELIOGRAPH_DATABASE_POOL": "no",
@@ -30,12 +52,28 @@ postgres = Postgres(_home, durable=False)
 valkey = Valkey(_home)
 
 
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two workers for a whole suite or stage; one file or folder, named on the command line, needs none."""
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    return 0 if named else WORKERS
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the servers, unless this process only hands tests out to workers."""
+    option = session.config.option
+    if hasattr(session.config, "workerinput") or not getattr(option, "numprocesses", 0):
+        atexit.register(_stop)
+        postgres.start()
+        valkey.start()
+
+
+def pytest_unconfigure() -> None:
+    """Stop them before the process goes: a worker's may end without the functions that wait for its exit."""
+    _stop()
+
+
 def _stop() -> None:
     valkey.stop()
     postgres.stop(immediate=True)
-    shutil.rmtree(_home, ignore_errors=True)
-
-
-atexit.register(_stop)
-postgres.start()
-valkey.start()
