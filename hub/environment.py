@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -49,6 +50,15 @@ def number(name: str, default: int, *, minimum: int = 0, maximum: int = 2**31) -
     if not minimum <= parsed <= maximum:
         raise ImproperlyConfigured(f"{name} must lie between {minimum} and {maximum}, not {parsed}.")
     return parsed
+
+
+def rate(name: str, default: str) -> tuple[float, int]:
+    """`50/200`: so many a second in the long run, and up to so many at once."""
+    value = text(name, default)
+    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)/([1-9][0-9]{0,11})", value)
+    if found is None or not 0 < float(found[1]) <= int(found[2]):
+        raise ImproperlyConfigured(f"{name} must look like 50/200, a second and at once, not {value!r}.")
+    return float(found[1]), int(found[2])
 
 
 def words(name: str, default: str = "") -> list[str]:

@@ -15,12 +15,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from hub import embedded
+from partners.limits import counting
 from signals import queries
 
 _BROKER_SECONDS = 1.0
@@ -163,6 +164,14 @@ class HubCollector(Collector):
         behind = [lag for lag in lags if lag.positions > 0]
         yield GaugeMetricFamily("heliograph_endpoints_active", "webhook endpoints in use", value=len(lags))
         yield GaugeMetricFamily("heliograph_endpoints_behind", "of them, behind their feed", value=len(behind))
+        refused = CounterMetricFamily(
+            "heliograph_requests_refused",
+            "requests refused because they were too much, by what ran out",
+            labels=["kind"],
+        )
+        for kind, count in counting.refusals().items():
+            refused.add_metric([kind], count)
+        yield refused
         worst = max((lag.seconds for lag in behind), default=0.0)
         yield GaugeMetricFamily("heliograph_endpoint_lag_seconds", "longest time one has been behind", value=worst)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from hub import problems
 from hub.openapi_examples import ENDORSEMENT, EXAMPLES, STATEMENT
 from partners.api.openapi import REFUSES
+from partners.api.view import Kind
 
 Json = dict[str, Any]
 
 _PROBLEM = "Problem"
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_OPEN = {"unauthorized": "/.well-known/"}  # doors that ask for no key
+_OPEN_TO_ALL = "/.well-known/"  # doors that ask for no key
 
 _DESCRIPTION = """\
 Vetted companies share signed child-safety signals through this hub. A company signs **statements** (JWS) with a key of
@@ -66,6 +68,7 @@ def complete(result: Json, generator: object, request: object, public: bool) -> 
             if parameter["in"] == "path":
                 _describe(path, parameter)
         _tell_problems(path, operation, result["components"].setdefault("responses", {}))
+    result["components"]["headers"] = _LIMITS
     _show_signed_bodies(result["paths"])
     result["webhooks"] = _webhooks()
     result["components"]["schemas"] = dict(sorted(schemas.items()))
@@ -106,8 +109,12 @@ def _describe(path: str, parameter: Json) -> None:
 
 def _tell_problems(path: str, operation: Json, shared: Json) -> None:
     """One response per status this operation may refuse with, naming the codes and where each is explained."""
-    codes = {"unauthorized", "not-acceptable", "unavailable", *operation.pop(REFUSES, [])}
-    codes -= {code for code, prefix in _OPEN.items() if path.startswith(prefix)}
+    codes = {"unauthorized", "rate-limited", "not-acceptable", "unavailable", *operation.pop(REFUSES, [])}
+    if path.startswith(_OPEN_TO_ALL):
+        codes -= {"unauthorized", "rate-limited"}
+    else:
+        for response in operation["responses"].values():
+            response.setdefault("headers", {}).update(_LIMIT_REFERENCES)
     if "requestBody" in operation:
         codes |= {"body-too-large", "unsupported-media-type"}
         if "application/json" in operation["requestBody"]["content"]:
@@ -141,7 +148,32 @@ def _problem_response(codes: list[str], status: int) -> Json:
     }
     if "unauthorized" in codes:
         response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}}
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        response["headers"] = {"Retry-After": _RETRY_AFTER, **_LIMIT_REFERENCES}
     return response
+
+
+_RETRY_AFTER: Json = {
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1},
+    "description": "whole seconds until what was asked will be admitted",
+}
+_LIMITS: Json = {
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": (
+            "the limits that this request counted towards (draft-ietf-httpapi-ratelimit-headers): up to `q` units in "
+            "`w` seconds"
+        ),
+        "example": '"read";q=400;w=8',
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": "how each of them stands: `r` units are left, and `t` seconds from now none is missing",
+        "example": '"read";r=399;t=1',
+    },
+}
+_LIMIT_REFERENCES: Json = {name: {"$ref": f"#/components/headers/{name}"} for name in _LIMITS}
 
 
 def _example(code: str, title: str, status: int) -> Json:
@@ -171,6 +203,12 @@ def _problem_schema() -> Json:
             "reason": {"type": "string", "description": "with `endorsement-refused`: why, as for statements"},
             "scope": {"type": "string", "description": "with `missing-scope`: the scope that the API key lacks"},
             "limit": {"type": "integer", "description": "with `body-too-large` and `too-many-lines`"},
+            "retry_after": {"type": "integer", "description": "with 429: as in `Retry-After`"},
+            "violated-policies": {
+                "type": "array",
+                "items": {"enum": [kind.value for kind in Kind]},
+                "description": "with 429: which limits ran out",
+            },
             "erase": {"type": "string", "const": "all", "description": "with `membership-ended`"},
             "epoch": {"type": "integer", "description": "with `membership-ended`"},
             "walk": {"type": "integer", "description": "with `membership-ended`"},

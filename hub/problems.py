@@ -49,9 +49,11 @@ STATUS: dict[str, HTTPStatus] = {
     "not-found": HTTPStatus.NOT_FOUND,
     "parameter-invalid": HTTPStatus.BAD_REQUEST,
     "private-key-sent": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "rate-limited": HTTPStatus.TOO_MANY_REQUESTS,
     "slug-taken": HTTPStatus.CONFLICT,
     "too-many-endpoints": HTTPStatus.CONFLICT,
     "too-many-lines": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "too-much-pending": HTTPStatus.TOO_MANY_REQUESTS,
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "unsupported-media-type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -216,9 +218,12 @@ def handle(error: Exception, context: dict[str, Any]) -> HttpResponse | None:
 
 
 def of_refusal(refusal: Refusal) -> HttpResponse:
-    """The problem that a refusal becomes."""
+    """The problem that a refusal becomes; one that says when to come back says it in the header field too."""
     status = STATUS.get(refusal.code, HTTPStatus.UNPROCESSABLE_ENTITY)
-    return problem(refusal.code, refusal.detail, status=status, pointer=refusal.pointer, facts=refusal.facts)
+    headers = {"Retry-After": str(refusal.facts["retry_after"])} if "retry_after" in refusal.facts else {}
+    return problem(
+        refusal.code, refusal.detail, status=status, pointer=refusal.pointer, headers=headers, facts=refusal.facts
+    )
 
 
 def unauthorized() -> HttpResponse:

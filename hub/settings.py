@@ -182,6 +182,20 @@ ATTEMPT_DAYS = environment.number("HELIOGRAPH_ATTEMPT_DAYS", 30, minimum=1, maxi
 DELIVERY_TIMEOUT_SECONDS = environment.number("HELIOGRAPH_DELIVERY_TIMEOUT_SECONDS", 9, minimum=1, maximum=120)
 EGRESS_ALLOWED_CIDRS = environment.words("HELIOGRAPH_EGRESS_ALLOWED_CIDRS")  # private networks webhooks may reach
 
+# ---------------------------------------------------------------- what one partner may ask: a second / at once
+# Two cores verify about 1,700 statements a second; a partner may bring that, and a backlog of a minute on top.
+LIMITS: dict[str, tuple[float, int]] = {
+    "submit": environment.rate("HELIOGRAPH_LIMIT_SUBMIT", "50/200"),
+    "statements": environment.rate("HELIOGRAPH_LIMIT_STATEMENTS", "2000/100000"),
+    "bytes": environment.rate("HELIOGRAPH_LIMIT_BYTES", f"{4 * 2**20}/{256 * 2**20}"),
+    "read": environment.rate("HELIOGRAPH_LIMIT_READ", "50/400"),
+    "manage": environment.rate("HELIOGRAPH_LIMIT_MANAGE", "10/100"),
+    "unauthorized": environment.rate("HELIOGRAPH_LIMIT_UNAUTHORIZED", "1/60"),  # by client address
+}
+MAX_PENDING_SUBMISSIONS = environment.number("HELIOGRAPH_MAX_PENDING_SUBMISSIONS", 1000, minimum=1)
+MAX_PENDING_MIB = environment.number("HELIOGRAPH_MAX_PENDING_MIB", 512, minimum=8)
+MAX_WAITING_STATEMENTS = environment.number("HELIOGRAPH_MAX_WAITING_STATEMENTS", 100_000, minimum=1)
+
 # ---------------------------------------------------------------- logs: text at a terminal, JSON lines elsewhere
 LOG_FORMAT = environment.one_of("HELIOGRAPH_LOG_FORMAT", ("auto", "text", "json"), "auto")
 METRICS_TOKEN = environment.text("HELIOGRAPH_METRICS_TOKEN")  # who may read /metrics; empty: this machine only

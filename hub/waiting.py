@@ -22,6 +22,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import close_old_connections
 
+from partners.api.view import AGAIN
 from signals import queries, wake
 
 logger = logging.getLogger(__name__)
@@ -194,6 +195,7 @@ class Waiting:
                 fresh = _Answer(answer.outer)
                 async with self._looks:
                     await self.app(again, _empty_body(), fresh.send)
+                fresh.take_limits_from(answer)
                 if topic.startswith("submission") and fresh.status == 200:
                     fresh.add_header(b"preference-applied", b"wait")
                     fresh.add_header(b"location", answer.location.encode("ascii"))
@@ -243,6 +245,11 @@ class _Answer:
         assert self.start is not None
         self.start["headers"] = [*self.start["headers"], (name, value)]
 
+    def take_limits_from(self, first: _Answer) -> None:
+        """The partner was counted once, so that answer's limits are told; a second look says nothing of them."""
+        if self.start is not None and first.start is not None:
+            self.start["headers"] += [pair for pair in first.start["headers"] if pair[0].startswith(b"ratelimit")]
+
     async def finish(self) -> None:
         """Send what was held back."""
         if self.start is not None:
@@ -271,6 +278,7 @@ def _get(scope: Scope, path: str, query: bytes = b"") -> Scope:
         "query_string": query,
         "headers": headers,
         "state": dict(scope.get("state") or {}),
+        AGAIN: True,
     }
 
 

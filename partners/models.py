@@ -21,9 +21,17 @@ class Partner(models.Model):
     state = models.TextField(default=PartnerState.ACTIVE.value)
     is_probationary = models.BooleanField(default=True)  # a newcomer's signals wait for a person
     added_at = models.DateTimeField()
+    # The partner's own limits; none: the settings' ones.
+    requests_per_second = models.PositiveIntegerField(null=True, blank=True)  # of each kind
+    statements_per_second = models.PositiveIntegerField(null=True, blank=True)  # their bytes in proportion
+    max_pending_submissions = models.PositiveIntegerField(null=True, blank=True)  # their bytes in proportion
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                name="partner_limits_are_at_least_one",
+                condition=~Q(requests_per_second=0) & ~Q(statements_per_second=0) & ~Q(max_pending_submissions=0),
+            ),
             models.CheckConstraint(name="partner_slug_is_lower_case_words", condition=Q(slug__regex=SLUG)),
             models.CheckConstraint(
                 name="partner_state_is_known", condition=Q(state__in=[state.value for state in PartnerState])
@@ -195,3 +203,15 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class LimitWindow(models.Model):
+    """How much of a limit is used up in its present window. An unlogged table, used only while Valkey is away."""
+
+    bucket = models.TextField(primary_key=True)  # such as "partner 12 read"
+    began = models.BigIntegerField()  # Unix seconds
+    quota = models.BigIntegerField()
+    used = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return self.bucket

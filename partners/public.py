@@ -17,6 +17,7 @@ from partners.models import Partner, Programme, SigningKey
 __all__ = [
     "Caller",
     "MembershipFacts",
+    "OwnLimits",
     "PartnerFacts",
     "ProgrammeFacts",
     "RevokedKeys",
@@ -40,6 +41,15 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
+class OwnLimits:
+    """The limits that an operator gave one partner; None: those of the settings."""
+
+    requests_per_second: int | None = None
+    statements_per_second: int | None = None
+    max_pending_submissions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who is asking over HTTP: the partner behind an API key, and what that key may do."""
 
@@ -48,6 +58,7 @@ class Caller:
     api_key_id: str
     scopes: frozenset[str]
     is_probationary: bool
+    limits: OwnLimits = OwnLimits()
 
 
 @dataclass(frozen=True, slots=True)

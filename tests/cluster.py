@@ -41,6 +41,13 @@ os.environ |= {
     "HELIOGRAPH_PUBLIC_URL": "http://testserver",
     "HELIOGRAPH_ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "HELIOGRAPH_EGRESS_ALLOWED_CIDRS": "127.0.0.0/8,::1/128",
+    # Tests ask as fast as they can, and companies of many databases share one Valkey: tests of limits set their own.
+    "HELIOGRAPH_LIMIT_SUBMIT": "10000/500000",
+    "HELIOGRAPH_LIMIT_STATEMENTS": "1000000/50000000",
+    "HELIOGRAPH_LIMIT_BYTES": f"{10**9}/{10**11}",
+    "HELIOGRAPH_LIMIT_READ": "10000/500000",
+    "HELIOGRAPH_LIMIT_MANAGE": "10000/500000",
+    "HELIOGRAPH_LIMIT_UNAUTHORIZED": "10000/500000",
 }
 for engine in ("DATABASE", "OWNER_DATABASE", "LEDGER_DATABASE", "BROKER"):
     os.environ.pop(f"HELIOGRAPH_{engine}_URL", None)

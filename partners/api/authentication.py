@@ -20,7 +20,7 @@ from partners.core.credentials import Credential, is_secret, parse
 from partners.core.states import PartnerState
 from partners.lifecycle.issue_api_key import token_environment
 from partners.models import ApiKey
-from partners.public import Caller
+from partners.public import Caller, OwnLimits
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -71,6 +71,7 @@ def caller_of(meta: Mapping[str, str], *, at: datetime) -> Caller | None:
         api_key_id=row.id,
         scopes=frozenset(row.scopes),
         is_probationary=row.is_probationary,
+        limits=OwnLimits(row.requests_per_second, row.statements_per_second, row.max_pending_submissions),
     )
 
 
@@ -88,12 +89,16 @@ class _Key(NamedTuple):
     partner_slug: str
     partner_state: str
     is_probationary: bool
+    requests_per_second: int | None
+    statements_per_second: int | None
+    max_pending_submissions: int | None
 
 
 # Every request asks this, and composing it anew would cost more than asking it.
 _FIND = """
 SELECT key.id, key.partner_id, key.secret_digest, key.scopes, key.networks, key.expires_at, key.revoked_at,
-       key.last_used_at, partner.slug, partner.state, partner.is_probationary
+       key.last_used_at, partner.slug, partner.state, partner.is_probationary,
+       partner.requests_per_second, partner.statements_per_second, partner.max_pending_submissions
   FROM partners_apikey AS key JOIN partners_partner AS partner ON partner.id = key.partner_id
  WHERE key.id = %s
 """

@@ -32,7 +32,8 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 def refuses(*codes: str) -> dict[str, list[str]]:
     """`extend_schema(extensions=refuses("not-found"))`: what this operation may refuse, beside what every one does.
 
-    Every operation may answer `unauthorized`, `not-acceptable`, `unavailable`, and with a body `malformed-request`,
-    `body-too-large` and `unsupported-media-type`; hub.openapi adds those, and hub.problems knows each one's status.
+    Every operation may answer `unauthorized`, `rate-limited`, `not-acceptable`, `unavailable`, and with a body
+    `malformed-request`, `body-too-large` and `unsupported-media-type`; hub.openapi adds those, and hub.problems knows
+    each one's status.
     """
     return {REFUSES: list(codes)}

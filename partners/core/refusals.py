@@ -5,9 +5,11 @@ The docstrings are the text of the documentation: what happened, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from hub.refusal import Refusal
+from partners.core.limits import Kind
 
 
 class PartnersRefusal(Refusal):
@@ -143,3 +145,23 @@ class MissingScope(PartnersRefusal):
     """
 
     code: ClassVar[str] = "missing-scope"
+
+
+class RateLimited(PartnersRefusal):
+    """Too much was asked in too short a time.
+
+    Nothing of the request was done or stored. Ask again after `Retry-After` seconds, and not sooner: it is when enough
+    will have flowed in. `violated-policies` names what ran out, and the header fields `RateLimit-Policy` and
+    `RateLimit` of every answer tell how much is left, so that a careful client is never refused. `submit`, `read` and
+    `manage` count requests; `statements` and `bytes` what is handed in; `unauthorized` requests without a usable API
+    key from one client address, which after too many of them is not even asked for its key.
+    """
+
+    code: ClassVar[str] = "rate-limited"
+
+    def __init__(self, kinds: Sequence[Kind], *, seconds: int) -> None:
+        detail = f"Too much at once; ask again in {seconds} s."
+        if Kind.UNAUTHORIZED in kinds:
+            detail = f"Too many requests without a usable API key came from this address; ask again in {seconds} s."
+        super().__init__(detail)
+        self.facts = {"retry_after": seconds, "violated-policies": [kind.value for kind in kinds]}

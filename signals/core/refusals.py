@@ -7,6 +7,8 @@ stored.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hub.refusal import Refusal
 
 
@@ -282,6 +284,16 @@ class RefusedByReview(LineRefusal):
     code = "refused-by-review"
 
 
+class TooManyWaiting(LineRefusal):
+    """As many statements of yours wait for their signals as the hub keeps.
+
+    A withdrawal or routing whose signal has not come is kept until it does, and there are a great many of those
+    already. Submit signals first, then what is about them; then submit this one again.
+    """
+
+    code = "too-many-waiting"
+
+
 class CannotMove(LineRefusal):
     """The signal's state does not allow this.
 
@@ -310,6 +322,22 @@ class TooManyLines(RequestRefusal):
     """
 
     code = "too-many-lines"
+
+
+class TooMuchPending(RequestRefusal):
+    """As much of yours waits to be verified as the hub takes from one partner.
+
+    Nothing of the request was stored. Submit it again after `Retry-After` seconds: the hub works off what waits, one
+    partner's no faster than another's.
+    """
+
+    code = "too-much-pending"
+    SECONDS: ClassVar[int] = 5  # in which two cores verify some eight batches of a thousand
+
+    def __init__(self, submissions: int, size: int) -> None:
+        wait = f"{submissions} submissions of {size / 2**20:.0f} MiB wait to be verified"
+        super().__init__(f"{wait}; ask again in {self.SECONDS} s.")
+        self.facts = {"retry_after": self.SECONDS, "violated-policies": ["pending"]}
 
 
 class BadGzip(RequestRefusal):

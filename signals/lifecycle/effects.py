@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from django.conf import settings
 from django.db import connection
 
 from hub.jose import from_base64url
@@ -31,6 +32,7 @@ from signals.core.refusals import (
     KeyNotActive,
     SupersededMismatch,
     TlpNeedsRouting,
+    TooManyWaiting,
     UnknownSignal,
 )
 from signals.core.states import State
@@ -88,6 +90,7 @@ class Batch:
         self.slugs = {line.programme.id: line.programme.slug for line in lines if line.programme is not None}
         self.events: list[Event] = []
         self.verdicts: list[tuple[object, ...]] = []
+        self.room_to_wait: int | None = None  # for statements whose signal has not come; counted when there is one
 
     def apply(self) -> None:
         """Decide every line and write everything that follows from it."""
@@ -269,6 +272,7 @@ class Batch:
             raise UnknownSignal("A partner routes and withdraws its own signals only.", pointer="/about/iss")
         said = self.said.get(claims.about.jti)
         if said is None:
+            self._count_waiting()
             self._say(line, None, effect="waiting")
             return None
         signal = self.signals.get(said.signal_id) if said.signal_id is not None else None
@@ -283,6 +287,15 @@ class Batch:
             self._route(signal, audience, key_id=line.key.id, received_at=self.sender.received_at)
         self._say(line, signal.id)
         return signal.id
+
+    def _count_waiting(self) -> None:
+        if self.room_to_wait is None:
+            with connection.cursor() as cursor:
+                cursor.execute(_HOW_MANY_WAIT, [self.sender.partner.id])
+                self.room_to_wait = settings.MAX_WAITING_STATEMENTS - cursor.fetchone()[0]
+        if self.room_to_wait <= 0:
+            raise TooManyWaiting("Too many statements of the partner wait for their signals.", pointer="/about")
+        self.room_to_wait -= 1
 
     def _meet(self, waiting: AnyStatement, signal: AnySignal, line: Line) -> None:
         """A withdrawal or routing that came before its signal takes effect on it now, or is refused at last.
@@ -547,6 +560,7 @@ _SAID = """
 SELECT jti, id, typ, digest, signal_id, effect, key_id, received_at
   FROM signals_statement WHERE partner_id = %s AND jti = ANY(%s)
 """
+_HOW_MANY_WAIT = "SELECT count(*) FROM signals_statement WHERE partner_id = %s AND effect = 'waiting'"
 _WAITING = """
 SELECT * FROM signals_statement WHERE partner_id = %s AND about_jti = ANY(%s) AND effect = 'waiting'
  ORDER BY received_at, id

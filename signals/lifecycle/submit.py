@@ -8,13 +8,13 @@ from datetime import datetime
 from operator import attrgetter
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from hub.ledger.record import record
 from hub.vault import keyring
 from partners.public import Caller
 from signals import wake
-from signals.core.refusals import EmptyBody, TooManyLines
+from signals.core.refusals import EmptyBody, TooManyLines, TooMuchPending
 from signals.models import Submission
 from signals.models.copying import copy_rows
 
@@ -30,7 +30,7 @@ def lines_of(body: bytes) -> list[bytes]:
 def submit(body: bytes, *, caller: Caller, at: datetime) -> Submission:
     """Seal the body into one row and wake the verifier; what the lines say is judged later, one by one.
 
-    Refuses EmptyBody and TooManyLines, with nothing stored.
+    Refuses EmptyBody, TooManyLines and TooMuchPending, with nothing stored.
     """
     count = len(lines_of(body))
     if count == 0:
@@ -40,6 +40,7 @@ def submit(body: bytes, *, caller: Caller, at: datetime) -> Submission:
             f"The body holds {count} statements; at most {settings.MAX_SUBMISSION_LINES} travel together.",
             limit=settings.MAX_SUBMISSION_LINES,
         )
+    _check_pending(caller)
     identity = uuid.uuid4()
     digest = hashlib.sha256(body).digest()
     sealer = keyring.sealer("hub", keyring.month_of(at))
@@ -67,6 +68,24 @@ def submit(body: bytes, *, caller: Caller, at: datetime) -> Submission:
         )
         wake.verify()
     return submission
+
+
+def _check_pending(caller: Caller) -> None:
+    """Refuse what would fill the disk: requests at the same moment may go over it, by one body each."""
+    most = caller.limits.max_pending_submissions or settings.MAX_PENDING_SUBMISSIONS
+    most_bytes = settings.MAX_PENDING_MIB * 2**20 * most // settings.MAX_PENDING_SUBMISSIONS
+    with connection.cursor() as cursor:
+        cursor.execute(_PENDING, [caller.partner_id])
+        count, size = cursor.fetchone()
+    if count >= most or size >= most_bytes:
+        raise TooMuchPending(count, size)
+
+
+# By the partial index on what is pending; the length of a body does not read the body.
+_PENDING = """
+SELECT count(*), coalesce(sum(octet_length(sealed)), 0)::bigint
+  FROM signals_submission WHERE partner_id = %s AND state = 'pending'
+"""
 
 
 def context(submission_id: uuid.UUID) -> bytes:

@@ -49,6 +49,9 @@ class Rig:
 
     def submit(self, http: HTTPConnection, company: Company, body: bytes) -> None:
         answer, text = request(http, company, "POST", "/api/v1/statements", body)
+        while answer.status == 429:  # a backfill of a million goes on at the rate that the hub admits
+            time.sleep(int(answer.headers["Retry-After"]))
+            answer, text = request(http, company, "POST", "/api/v1/statements", body)
         if answer.status != 202:
             raise RuntimeError(f"The hub answered {answer.status}: {text[:300]!r}")
 

@@ -183,6 +183,7 @@ def test_who_may_not_submit_is_told_so(saying: Saying, change: Callable[[], obje
 
 def test_the_codes_of_the_issue_are_all_tried_here() -> None:
     elsewhere = {"may-not-submit", "jti-reused", "superseded-mismatch", "audience-narrowed", "cannot-move"}
+    elsewhere |= {"too-many-waiting"}  # tests/api/test_limits.py
     not_here = {"routing-required", "internal-error", "refused-by-review"}  # kept for dialects; of the hub; of a person
     assert {code for code, _, _ in REFUSED} | elsewhere == set(LINE_REFUSALS) - not_here
 

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from partners.api.openapi import refuses
-from partners.api.view import Door
+from partners.api.view import Door, Kind
 from signals.api.v1.serializers import QuestionShape, ReadingShape
 from signals.core import indicators
 from signals.core.refusals import InvalidIndicator
@@ -17,6 +17,8 @@ from signals.core.refusals import InvalidIndicator
 
 class ExplainView(Door):
     """Explains; keeps nothing and looks nothing up."""
+
+    counts_as = Kind.READ
 
     @extend_schema(
         operation_id="explainValue",

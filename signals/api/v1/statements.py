@@ -15,11 +15,11 @@ from rest_framework.request import Request
 from partners.api.caller import caller
 from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
-from partners.api.view import Door
+from partners.api.view import Door, Kind
 from signals import queries
 from signals.api.v1.bodies import JOSE, NDJSON, read_body
 from signals.api.v1.serializers import OwnSignalShape, SubmissionShape
-from signals.lifecycle.submit import submit
+from signals.lifecycle.submit import lines_of, submit
 
 WAIT_HEADER = "Heliograph-Internal-Wait"  # read and removed by hub.waiting; never leaves the hub
 MAX_WAIT_SECONDS = 60
@@ -39,6 +39,7 @@ class StatementsView(Door):
     """The door for statements."""
 
     permission_classes = [HasScope("statements:submit")]
+    counts_as = Kind.SUBMIT
 
     @extend_schema(
         operation_id="submitStatements",
@@ -62,11 +63,13 @@ class StatementsView(Door):
             200: OpenApiResponse(SubmissionShape, "All verdicts are in."),
             202: OpenApiResponse(SubmissionShape, "Stored; the verdicts follow at `Location`."),
         },
-        extensions=refuses("missing-scope", "empty-body", "bad-gzip", "too-many-lines"),
+        extensions=refuses("missing-scope", "empty-body", "bad-gzip", "too-many-lines", "too-much-pending"),
     )
     def post(self, request: Request) -> HttpResponse:
         """Store the batch, answer 202."""
-        found = submit(read_body(request._request), caller=caller(request), at=timezone.now())
+        who, body = caller(request), read_body(request._request)
+        self.charge(who, {Kind.STATEMENTS: len(lines_of(body)), Kind.BYTES: len(body)})
+        found = submit(body, caller=who, at=timezone.now())
         response = _json(queries.submission_document(found), status=202)
         response["Location"] = reverse("v1:submission", args=[found.id])
         wait = _PREFER_WAIT.search(request.headers.get("Prefer", ""))
