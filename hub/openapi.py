@@ -31,6 +31,7 @@ gain members.
 _TAGS = {
     "statements": "Submit signed statements, read the verdicts on them, and ask how the hub reads a value.",
     "feed": "Follow a programme: a compacted change feed, pulled with a cursor that the reader keeps.",
+    "notices": "What the hub tells you alone, recalls first of all: pulled with a cursor like a programme's feed.",
     "endpoints": "Have the same feed pushed to an address of yours, signed by Standard Webhooks 1.0.",
     "programmes": "Where you share, with whom, and with which keys your fellow members sign.",
     "keys": "Your signing keys, from proposal to retirement or revocation, and your API keys.",

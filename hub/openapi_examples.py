@@ -92,6 +92,16 @@ _PAGE = {
     "more": False,
     "next": "iZ2kq1vPq8Yw0mFh5b3c7d9eAbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdEfGhIjKl",
 }
+_NOTICE = {
+    "id": "0c1d2e3f-4a5b-4c6d-8e7f-90a1b2c3d4e5",
+    "kind": "recall",
+    "at": _AT,
+    "facts": {
+        "programme": "csea",
+        "epoch": 1,
+        "signals": [{"id": _SIGNAL_ID, "revision": 2, "state": "withdrawn"}],
+    },
+}
 _FILTER = {"types": ["url", "domain"], "violations": ["grooming"]}
 _ATTEMPT = {"at": _AT, "signals": 12, "delivered": True, "status": 204, "error": "", "latency_ms": 84}
 _ENDPOINT = {
@@ -186,6 +196,12 @@ EXAMPLES: dict[str, Any] = {
         "filter": _FILTER,
         "batch_size": 200,
     },
+    "NoticePageShape": {
+        **{name: value for name, value in _PAGE.items() if name != "programme"},
+        "channel": "notices",
+        "items": [_NOTICE],
+    },
+    "NoticeShape": _NOTICE,
     "OwnMembership": _STANDING,
     "OwnSignalShape": {
         "id": _SIGNAL_ID,

@@ -17,7 +17,7 @@ from signals.lifecycle.days import drop_attempts, keep_days_ahead
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.farewell import mark_leaving
-from signals.lifecycle.notices import post_notices
+from signals.lifecycle.notices import forget_notices, post_notices
 from signals.lifecycle.publish import programmes_waiting
 from signals.lifecycle.publish import publish as publish_programme
 from signals.lifecycle.purge import destroy_spent_months, forget_tombstones, purge_due
@@ -96,12 +96,12 @@ def sweep(**_: object) -> None:
 
 @shared_task(name="signals.purge")
 def purge(**_: object) -> None:
-    """Erase what was removed long enough ago; forget old tombstones, spent months' keys and old days of attempts."""
+    """Erase what was removed long enough ago; drop what is kept no longer, and the keys of spent months."""
     if not serving.may_serve():
         return
     at = timezone.now()
     for _turn in range(_TURNS):
-        if purge_due(at=at) + forget_tombstones(at=at) == 0:
+        if purge_due(at=at) + forget_tombstones(at=at) + forget_notices(at=at) == 0:
             break
     destroy_spent_months(at=at)
     drop_attempts()

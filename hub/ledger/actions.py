@@ -56,6 +56,7 @@ ACTIONS: dict[str, Action] = {
     "membership.resumed": Action("A suspended membership was resumed."),
     "membership.suspended": Action("A membership was suspended: no pages, no deliveries.", mirrored=True),
     "notices.disclosed": Action("A page or body of notices was sent to a partner: what it was told, recalls included."),
+    "notices.forgotten": Action("Notices of long ago were dropped."),
     "partner.changed": Action("A partner's record was changed."),
     "partner.enrolled": Action("A partner was enrolled."),
     "partner.left": Action("A partner left the hub.", mirrored=True),
@@ -73,6 +74,7 @@ ACTIONS: dict[str, Action] = {
     "signal.quarantined": Action(
         "Signals were hidden because their key was compromised or at legal risk.", mirrored=True
     ),
+    "signal.recalled": Action("Removals were told to those who may have had the signals, ahead of the feed."),
     "signal.restored": Action("A quarantined signal was served again."),
     "signal.restricted": Action("A signal's permitted action was lowered to investigate."),
     "signal.revised": Action("A signal got a new revision by its author."),

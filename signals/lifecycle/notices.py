@@ -7,11 +7,14 @@ gives places under the partner's head, so that places follow each other in commi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from hub.ledger.leaf import Json
+from hub.ledger.record import record
+from partners import public
 from signals import wake
 from signals.core.notices import NoticeKind
 from signals.models import Notice, NoticeHead
@@ -54,6 +57,29 @@ def post_notices(*, at: datetime) -> int:
         if posted:
             wake.deliver()
     return sum(count for *_, count in posted)
+
+
+def forget_notices(*, at: datetime) -> int:
+    """Drop up to 1,000 notices of one partner that were posted longer ago than tombstones are kept; returns how many.
+
+    Whoever had not read them by then is told to begin anew.
+    """
+    before = at - timedelta(days=settings.TOMBSTONE_DAYS)
+    old = Notice.objects.filter(posted_at__lt=before)
+    partner_id = old.order_by("posted_at").values_list("partner_id", flat=True).first()
+    if partner_id is None:
+        return 0
+    with transaction.atomic():
+        NoticeHead.objects.select_for_update().get(partner_id=partner_id)
+        places = old.filter(partner_id=partner_id).order_by("position").values_list("position", flat=True)
+        chosen = list(places[:BATCH])
+        if not chosen:
+            return 0
+        NoticeHead.objects.filter(partner_id=partner_id).update(purged_to=chosen[-1])
+        Notice.objects.filter(partner_id=partner_id, position__lte=chosen[-1]).delete()
+        subjects = [f"partner:{public.partner(partner_id).slug}"]
+        record("notices.forgotten", actor="system:purge", at=at, subjects=subjects, facts={"count": len(chosen)})
+    return len(chosen)
 
 
 _WAITING = """

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from hub.ledger.mirror import current_epoch
+from hub.ledger.record import record
 from partners import public
 from signals import wake
 from signals.core.notices import RECALLED, NoticeKind
@@ -65,6 +66,13 @@ def _tell(programme_id: int, *, at: datetime) -> int:
                 at=since,
             )
             for partner_id, shown_to, signal_count in told
+        )
+        record(
+            "signal.recalled",
+            actor="system:publisher",
+            at=at,
+            subjects=[f"programme:{public.programme_by_id(programme_id).slug}"],
+            facts={"count": count, "after": place.position, "up_to": up_to, "partners": len(told)},
         )
         place.position = up_to
         place.save(update_fields=["position"])

@@ -27,6 +27,7 @@ SCOPES = {
     "GET /api/v1/endpoints": "endpoints:manage",
     "GET /api/v1/endpoints/{endpoint_id}": "endpoints:manage",
     "GET /api/v1/keys": "keys:read",
+    "GET /api/v1/notices": "feed:read",
     "GET /api/v1/partners/{slug}/jwks.json": None,  # any partner
     "GET /api/v1/programmes": None,
     "GET /api/v1/programmes/{slug}": None,

@@ -30,6 +30,7 @@ _SERVED_ANEW = {"published", "restored"}
 def pairs_of(disclosure: Disclosure) -> list[tuple[UUID, int]]:
     """What a page held (docs/decisions/0050, rule 11), from rows that outlive purge: walks, changes and statements."""
     walk = disclosure.walk
+    assert walk.programme_id is not None
     log = list(
         Change.objects.filter(programme_id=walk.programme_id, position__lte=disclosure.head).order_by("position")
     )

@@ -96,6 +96,7 @@ def head_read_later(between: Callable[[], object]) -> Iterator[None]:
     def rows(place: Place, **asked: Any) -> Any:
         _, purged_to, found = rows_of(place, **asked)
         between()
+        assert place.walk.programme_id is not None
         head = Head.objects.get(programme_id=place.walk.programme_id)
         return head.position, purged_to, found
 

@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 from django.http import HttpResponse, QueryDict
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from hub.refusal import is_plain
 from partners import public
 from partners.api.caller import caller
 from partners.api.openapi import refuses
@@ -24,35 +22,18 @@ from partners.api.view import Door
 from partners.public import MembershipFacts
 from signals import queries
 from signals.api.v1.bodies import NDJSON
+from signals.api.v1.pages import NdjsonRenderer, answer, refuse_unknown, whole
 from signals.api.v1.serializers import PageShape
 from signals.api.v1.statements import MAX_WAIT_SECONDS, WAIT_HEADER
 from signals.core.indicators import INDICATOR_TYPES
 from signals.core.refusals import ParameterInvalid
-from signals.lifecycle.disclose import Page, Reader, read_page, reader_of
-from signals.lifecycle.walk import Place, open_cursor, seal_cursor, start_or_share_walk
+from signals.lifecycle.disclose import Reader, read_page, reader_of
+from signals.lifecycle.walk import Place, open_cursor, start_or_share_walk
 
 CHANNEL = "pull"
 _KNOWN = {"after", "limit", "wait", "own", "type", "violation", "issuer"}
 _MAX_VALUES = 100  # of one repeatable parameter
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
-
-
-class NdjsonRenderer(BaseRenderer):
-    """Named so that content negotiation knows NDJSON; pages are rendered where they are read."""
-
-    media_type = NDJSON
-    format = "ndjson"
-
-    def render(
-        self,
-        data: object,
-        accepted_media_type: str | None = None,
-        renderer_context: Mapping[str, object] | None = None,
-    ) -> bytes:
-        """Render what is no page, an error for instance, as one line."""
-        del accepted_media_type, renderer_context
-        return msgspec.json.encode(data)
 
 
 def _repeatable(name: str, item: dict[str, object], description: str) -> OpenApiParameter:
@@ -103,7 +84,8 @@ class FeedView(Door):
         asked = _Asked.of(request, slug, at=at)
         place = asked.place or start_or_share_walk(asked.member, channel=CHANNEL, filter=asked.filter, at=at)
         page = read_page(place, reader=asked.reader, limit=asked.limit, at=at)
-        response = _respond(page, slug, as_lines=request.accepted_media_type == NDJSON)
+        as_lines = request.accepted_media_type == NDJSON
+        response = answer(page, channel=CHANNEL, programme=slug, as_lines=as_lines)
         if page.is_silent and asked.wait:
             response[WAIT_HEADER] = f"feed {asked.member.programme_id} {page.place.position} {asked.wait}"
         return response
@@ -128,43 +110,19 @@ class _Asked:
     @classmethod
     def of(cls, request: Request, slug: str, *, at: datetime) -> _Asked:
         member = queries.reading_member(caller(request), slug, at=at)
+        refuse_unknown(request, _KNOWN)
         reader = reader_of(member)
         filter_ = _filter(request, {name: identity for identity, name in reader.slugs.items()})
-        limit = _whole(request, "limit", 200, 1, 1000)
-        wait = _whole(request, "wait", 0, 0, MAX_WAIT_SECONDS)
+        limit = whole(request, "limit", 200, 1, 1000)
+        wait = whole(request, "wait", 0, 0, MAX_WAIT_SECONDS)
         after = request.query_params.get("after")
         place = None if after is None else open_cursor(after, member=member, channel=CHANNEL, filter=filter_)
         return cls(member, reader, filter_, limit, wait, place)
 
 
-def _respond(page: Page, slug: str, *, as_lines: bool) -> HttpResponse:
-    walk = page.place.walk
-    cursor = seal_cursor(page.place)
-    facts = msgspec.json.encode(
-        {
-            "programme": slug,
-            "channel": CHANNEL,
-            "epoch": walk.epoch,
-            "walk": walk.pk,
-            "listed": page.listed,
-            "more": page.more,
-            "next": cursor,
-        }
-    )
-    if as_lines:
-        body = b"\n".join([*page.items, b'{"page":' + facts + b"}", b""])
-    else:
-        body = b"".join((facts[:-1], b',"items":[', b",".join(page.items), b"]}"))
-    return HttpResponse(body, content_type=NDJSON if as_lines else "application/json")
-
-
 def _filter(request: Request, issuers: Mapping[str, int]) -> dict[str, object]:
     """What the reader wants to see, as its walk keeps it; one value stands for one filter, whatever the order."""
     parameters = request.query_params
-    unknown = sorted(set(parameters) - _KNOWN)
-    if unknown:
-        named = {"parameter": unknown[0]} if is_plain(unknown[0]) else {}  # what could be anything is not repeated
-        raise ParameterInvalid("There is no such parameter here.", **named)
     wanted: dict[str, object] = {
         "types": _each(parameters, "type", set(INDICATOR_TYPES).__contains__, "There is no such indicator type."),
         "violations": _each(parameters, "violation", _WORD.fullmatch, "A violation is a word of the programme."),
@@ -185,15 +143,6 @@ def _each(parameters: QueryDict, name: str, is_known: Callable[[str], object], c
     if len(values) > _MAX_VALUES or not all(is_known(value) for value in values):
         raise ParameterInvalid(complaint, parameter=name)
     return values
-
-
-def _whole(request: Request, name: str, default: int, minimum: int, maximum: int) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not (_NUMBER.fullmatch(text) and minimum <= int(text) <= maximum):
-        raise ParameterInvalid(f"`{name}` is a whole number from {minimum} to {maximum}.", parameter=name)
-    return int(text)
 
 
 def members_by_slug(programme_id: int) -> dict[str, int]:

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from partners.api.strict import Moment, Slug, StrictSerializer, Text, Whole
 from signals.core.endpoints import Stop
 from signals.core.indicators import INDICATOR_TYPES
+from signals.core.notices import NoticeKind
 
 
 class VerdictShape(serializers.Serializer[Any]):
@@ -100,6 +101,32 @@ class PageShape(serializers.Serializer[Any]):
     more = serializers.BooleanField()
     next = serializers.CharField(help_text="the cursor to send as `after`; store it with the page")
     items = ItemShape(many=True)
+
+
+class NoticeShape(serializers.Serializer[Any]):
+    """One thing that the hub tells a partner."""
+
+    id = serializers.UUIDField(help_text="the same whenever it is told again")
+    kind = serializers.ChoiceField(choices=[kind.value for kind in NoticeKind])
+    at = serializers.DateTimeField(help_text="when it happened")
+    facts = serializers.DictField(
+        help_text=(
+            "ids and closed words. Of a recall: `programme`, `epoch` and up to 1,000 `signals`, each with `id`, "
+            "`revision` and `state`"
+        )
+    )
+
+
+class NoticePageShape(serializers.Serializer[Any]):
+    """A page of notices."""
+
+    channel = serializers.CharField()
+    epoch = serializers.IntegerField()
+    walk = serializers.IntegerField()
+    listed = serializers.BooleanField(help_text="everything told before this walk began has been listed")
+    more = serializers.BooleanField()
+    next = serializers.CharField(help_text="the cursor to send as `after`; store it with the page")
+    items = NoticeShape(many=True)
 
 
 class FilterShape(StrictSerializer):

@@ -6,6 +6,7 @@ from signals.api.v1.endpoints import EndpointsView, EndpointView
 from signals.api.v1.explain import ExplainView
 from signals.api.v1.feed import FeedView
 from signals.api.v1.keys import RevokeKeyView
+from signals.api.v1.notices import NoticesView
 from signals.api.v1.statements import OwnSignalView, StatementsView, SubmissionView
 
 app_name = "v1"
@@ -14,6 +15,7 @@ urlpatterns = [
     path("submissions/<uuid:submission_id>", SubmissionView.as_view(), name="submission"),
     path("signals/<uuid:signal_id>", OwnSignalView.as_view(), name="signal"),
     path("programmes/<slug:slug>/feed", FeedView.as_view(), name="feed"),
+    path("notices", NoticesView.as_view(), name="notices"),
     path("endpoints", EndpointsView.as_view(), name="endpoints"),
     path("endpoints/<uuid:endpoint_id>", EndpointView.as_view(), name="endpoint"),
     path("keys/<slug:kid>/revoke", RevokeKeyView.as_view(), name="revoke-key"),
