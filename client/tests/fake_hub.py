@@ -73,6 +73,7 @@ class FakeHub(ThreadingHTTPServer):
         self.submissions: dict[str, dict[str, Any]] = {}
         self.endpoints: list[dict[str, Any]] = []
         self.faults: list[int | str] = []
+        self.retry_after = "7"
         self.asked: list[tuple[str, str]] = []
         self.headers_seen: list[dict[str, str]] = []
         self.head = 0
@@ -238,7 +239,9 @@ class _Door(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if isinstance(fault, int):
-            headers = {"Retry-After": "7"} if fault == 429 else {"Location": "https://elsewhere.example/"}
+            headers = (
+                {"Retry-After": self.server.retry_after} if fault == 429 else {"Location": "https://elsewhere.example/"}
+            )
             self.problem(fault, "made-up", headers=headers)
             return
         result = self.route(method, url.path, parse_qs(url.query), body)

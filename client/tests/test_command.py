@@ -94,6 +94,16 @@ def test_a_text_file_is_submitted_and_every_line_gets_its_verdict(
     ]
 
 
+def test_it_says_that_it_waits_while_the_hub_finds_it_too_much(join: Join, fake_hub: FakeHub, tmp_path: Path) -> None:
+    acme, path = join("acme"), a_file(tmp_path, "one@example.org\n")
+    fake_hub.faults, fake_hub.retry_after = [429], "1"
+    status, out, err = acme.run("submit", path, *TEXT)
+    assert (status, out, err) == (0, "accepted\t1\t\t\t\n", "waiting 2 s: made-up\n")
+    fake_hub.faults = [429]
+    status, _, err = acme.run("follow", "--once")
+    assert (status, err) == (0, "waiting 2 s: made-up\n")
+
+
 def test_running_it_again_doubles_nothing_and_says_refused_lines_afresh(
     join: Join, fake_hub: FakeHub, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from heliograph_client import feed
 from heliograph_client.keys import Jwk, public_only
-from heliograph_client.transport import Answer, HubProblem, Question, Transport
+from heliograph_client.transport import PATIENCE_SECONDS, Answer, HubProblem, Question, Transport
 from heliograph_client.wire import Json, compact_json
 
 __all__ = ["HubClient", "HubProblem", "Submission", "Verdict", "batches"]
@@ -86,6 +86,8 @@ class HubClient:
         ca_file: str | None = None,
         allow_plain_http: bool = False,
         sleep: Callable[[float], None] = time.sleep,
+        patience: float = PATIENCE_SECONDS,
+        on_wait: Callable[[float, str], None] | None = None,
     ) -> None:
         """See `Transport`."""
         self._transport = Transport(
@@ -96,6 +98,8 @@ class HubClient:
             ca_file=ca_file,
             allow_plain_http=allow_plain_http,
             sleep=sleep,
+            patience=patience,
+            on_wait=on_wait,
         )
 
     def __repr__(self) -> str:

@@ -24,6 +24,7 @@ log = logging.getLogger("heliograph_client")
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_PAUSE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 600.0
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -79,7 +80,11 @@ class Question:
 
 
 class Transport:
-    """Connections to one hub, one per thread and kept alive. `timeout`: seconds of silence, beyond `wait_seconds`."""
+    """Connections to one hub, one per thread and kept alive. `timeout`: seconds of silence, beyond `wait_seconds`.
+
+    A question that the hub finds too much (429) is asked again when the hub says, for `patience` seconds altogether;
+    `on_wait` is told before each such pause how long it is, in seconds, and the problem's code.
+    """
 
     def __init__(
         self,
@@ -91,6 +96,8 @@ class Transport:
         ca_file: str | None = None,
         allow_plain_http: bool = False,
         sleep: Callable[[float], None] = time.sleep,
+        patience: float = PATIENCE_SECONDS,
+        on_wait: Callable[[float, str], None] | None = None,
     ) -> None:
         parts = urlsplit(url)
         if (
@@ -109,6 +116,7 @@ class Transport:
         self._host, self._port, self._prefix = parts.hostname, parts.port, parts.path.rstrip("/")
         self._tls = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
         self._api_key, self._timeout, self._attempts, self._sleep = api_key, timeout, attempts, sleep
+        self._patience, self._on_wait = patience, on_wait
         self._kept = threading.local()
         self._open: set[http.client.HTTPConnection] = set()
 
@@ -117,17 +125,27 @@ class Transport:
 
     def ask(self, question: Question) -> Answer:
         """Ask, repeating with back-off where that is safe; `HubProblem` when the hub declines or stays silent."""
-        attempt = 0
+        attempt, waited = 0, 0.0
         while True:
-            attempt += 1
             problem, pause = self._try(question)
             if isinstance(problem, Answer):
                 return problem
-            # A 429 was refused before anything happened, so even an unrepeatable question may be asked again.
-            may_repeat = question.is_repeatable or problem.status == http.client.TOO_MANY_REQUESTS
-            if pause is None or not may_repeat or attempt >= self._attempts:
+            if problem.status == http.client.TOO_MANY_REQUESTS and pause is not None:
+                # Refused before anything happened, so even an unrepeatable question may be asked again. Never sooner
+                # than the hub says, and a little later, so that all who were refused together do not come together.
+                pause = max(pause, 1.0) * random.uniform(1.0, 1.1)  # noqa: S311  # jitter
+                if waited + pause > self._patience:
+                    raise problem
+                waited += pause
+                if self._on_wait is not None:
+                    self._on_wait(pause, problem.code)
+                self._sleep(pause)
+                continue
+            attempt += 1
+            if pause is None or not question.is_repeatable or attempt >= self._attempts:
                 raise problem
-            self._sleep(max(pause, random.uniform(0.5, 1.0) * min(0.2 * 2**attempt, MAX_PAUSE_SECONDS)))  # noqa: S311  # jitter
+            backoff = random.uniform(0.5, 1.0) * 0.2 * 2**attempt  # noqa: S311  # jitter
+            self._sleep(min(max(pause, backoff), MAX_PAUSE_SECONDS))
 
     def pause(self, seconds: float) -> None:
         """Wait between two questions, with the same clock that paces the retries."""
@@ -228,15 +246,15 @@ def _why(error: Exception) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds the hub asks us to wait (RFC 9110 §10.2.3, both forms), at most a minute; 0 when it does not say."""
+    """Seconds the hub asks us to wait (RFC 9110 §10.2.3, both forms); 0 when it does not say."""
     text = headers.get("retry-after", "0").strip()
-    if text.isdigit():
-        return min(float(text), MAX_PAUSE_SECONDS)
+    if text.isascii() and text.isdigit():
+        return float(text)
     try:
         moment = email.utils.parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError):
         return 0.0
-    return min(max(moment - time.time(), 0.0), MAX_PAUSE_SECONDS)
+    return max(moment - time.time(), 0.0)
 
 
 def _problem(answer: Answer) -> HubProblem:

@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -77,12 +77,12 @@ class Profile:
         """Our signing key."""
         return keys.load(self.key_path, passphrase=self.passphrase)
 
-    def hub(self) -> HubClient:
-        """The hub, asked with our API key."""
+    def hub(self, *, on_wait: Callable[[float, str], None] | None = None) -> HubClient:
+        """The hub, asked with our API key; `on_wait` hears of every pause that the hub asks for."""
         api_key = self._secret("api_key")
         if api_key is None:
             self.need("api_key")
-        return HubClient(self.need("url"), api_key, ca_file=self.settings.get("ca_file") or None)
+        return HubClient(self.need("url"), api_key, ca_file=self.settings.get("ca_file") or None, on_wait=on_wait)
 
     def pinned_keys(self, *, fetch: FetchKeys | None = None) -> PinnedKeys:
         """The keys we believe; alerts about them go to standard error."""

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from heliograph_client.cli.profile import Profile, ProfileProblem
-from heliograph_client.cli.screen import Screen
+from heliograph_client.cli.screen import Screen, waiting
 from heliograph_client.feed import Filter
 from heliograph_client.follow import MembershipEnded, follow
 from heliograph_client.inputs import InputProblem
@@ -56,7 +56,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run_follow(arguments: argparse.Namespace, profile: Profile, screen: Screen) -> int:
     """Follow until stopped."""
-    hub, programme = profile.hub(), profile.programme(arguments.programme)
+    hub = profile.hub(on_wait=lambda seconds, code: screen.complain(waiting(seconds, code)))
+    programme = profile.programme(arguments.programme)
     store = _open_store(profile)
     wanted = Filter(tuple(arguments.type), tuple(arguments.violation), tuple(arguments.issuer), arguments.own)
     store.rejudge()

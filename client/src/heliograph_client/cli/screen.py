@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
@@ -11,6 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from heliograph_client.wire import Json
+
+
+def waiting(seconds: float, code: str) -> str:
+    """What to show while the hub finds that we ask too much."""
+    return f"waiting {math.ceil(seconds)} s: {code}"
 
 
 class Screen:

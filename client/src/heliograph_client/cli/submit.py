@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from heliograph_client.cli.profile import Profile
-from heliograph_client.cli.screen import Screen
+from heliograph_client.cli.screen import Screen, waiting
 from heliograph_client.inputs import COLUMNS, InputProblem, Row, format_of, read_rows
 from heliograph_client.outbox import Outbox
 from heliograph_client.submitting import Author, Fate, draft, submit_rows
@@ -68,20 +68,23 @@ def run(arguments: argparse.Namespace, profile: Profile, screen: Screen) -> int:
     with _opened(arguments.file) as (file, total), screen.progress() as progress:
         task = progress.add_task("submitting", total=total)
         tally = Tally(keeps_all=screen.as_json)
-        for fate in _fates(arguments, profile, author, _rows(arguments, file), outbox):
+
+        def on_wait(seconds: float, code: str) -> None:
+            progress.update(task, description=waiting(seconds, code))
+            if progress.disable:
+                screen.complain(waiting(seconds, code))
+
+        rows = _rows(arguments, file)
+        hub = None if arguments.dry_run else profile.hub(on_wait=on_wait)
+        for fate in _dry_run(author, rows) if hub is None else submit_rows(hub, author, rows, outbox, clock=_now):
             tally.add(fate)
-            progress.advance(task)
+            progress.update(task, description="submitting", advance=1)
     screen.table("dry run: nothing was sent" if arguments.dry_run else "verdicts", _COLUMNS, tally.rows())
     screen.document({"rows": sum(tally.counts.values()), "counts": dict(tally.counts), "fates": tally.all})
     return 1 if tally.counts["refused"] or tally.counts["pending"] else 0
 
 
-def _fates(
-    arguments: argparse.Namespace, profile: Profile, author: Author, rows: Iterator[Row], outbox: Outbox
-) -> Iterator[Fate]:
-    if not arguments.dry_run:
-        yield from submit_rows(profile.hub(), author, rows, outbox, clock=_now)
-        return
+def _dry_run(author: Author, rows: Iterator[Row]) -> Iterator[Fate]:
     for row in rows:
         drafted = draft(author, row, Outbox(None), at=_now())
         yield drafted if isinstance(drafted, Fate) else Fate(row.line, "signed")
