@@ -35,6 +35,7 @@ STATUS: dict[str, HTTPStatus] = {
     "invalid-api-key-settings": HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid-indicator": HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid-key": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "invalid-limits": HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid-programme": HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid-request": HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid-slug": HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from django.db import connection
 
 from partners.core.keys import why_not_good
+from partners.core.limits import OwnLimits
 from partners.core.membership import is_in_good_standing
 from partners.core.states import KeyState, MembershipState, PartnerState
 from partners.lifecycle.revoke_key import RevokedKeys, revoke_key
@@ -41,15 +42,6 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class OwnLimits:
-    """The limits that an operator gave one partner; None: those of the settings."""
-
-    requests_per_second: int | None = None
-    statements_per_second: int | None = None
-    max_pending_submissions: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Caller:
     """Who is asking over HTTP: the partner behind an API key, and what that key may do."""
 
@@ -58,7 +50,7 @@ class Caller:
     api_key_id: str
     scopes: frozenset[str]
     is_probationary: bool
-    limits: OwnLimits = OwnLimits()
+    limits: OwnLimits = field(default_factory=OwnLimits)
 
 
 @dataclass(frozen=True, slots=True)

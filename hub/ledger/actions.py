@@ -60,6 +60,7 @@ ACTIONS: dict[str, Action] = {
     "partner.changed": Action("A partner's record was changed."),
     "partner.enrolled": Action("A partner was enrolled."),
     "partner.left": Action("A partner left the hub.", mirrored=True),
+    "partner.limits-changed": Action("How much a partner may ask of the hub was changed."),
     "partner.probation-began": Action("A partner was put on probation: its signals wait for a person.", mirrored=True),
     "partner.probation-ended": Action("A partner's probation ended."),
     "partner.resumed": Action("A suspended partner was resumed."),

@@ -11,7 +11,7 @@ from django import forms
 from partners.core.programmes import PRESETS, ProgrammeSettings
 from partners.core.scopes import MEANINGS, ORDINARY, Scope
 from partners.lifecycle.begin_membership import Terms
-from partners.models import Membership, Programme
+from partners.models import Membership, Partner, Programme
 
 _SCOPES = [(scope.value, f"{scope}: {meaning}") for scope, meaning in MEANINGS.items()]
 
@@ -27,6 +27,25 @@ class Rename(forms.Form):
     """Another name."""
 
     name = forms.CharField()
+
+
+class Limits(forms.Form):
+    """A partner's own limits, whole."""
+
+    requests_per_second = forms.IntegerField(
+        min_value=1, required=False, help_text="Of each kind (submit, read, manage). Empty: as everybody."
+    )
+    statements_per_second = forms.IntegerField(
+        min_value=1, required=False, help_text="Handed in; their bytes and what comes at once in proportion."
+    )
+    max_pending_submissions = forms.IntegerField(
+        min_value=1, required=False, help_text="Waiting to be verified; their bytes in proportion."
+    )
+
+    @staticmethod
+    def of(partner: Partner) -> dict[str, Any]:
+        """The limits as they stand."""
+        return {name: getattr(partner, name) for name in Limits.base_fields}
 
 
 class Found(forms.Form):

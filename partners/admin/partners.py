@@ -15,9 +15,11 @@ from hub.staff.site import site
 from hub.staff.verbs import ListVerb, RowVerb, ShownOnce, VerbAdmin, Who
 from partners.admin import forms
 from partners.core.keys import fingerprint
+from partners.core.limits import OwnLimits
 from partners.core.states import PartnerState
 from partners.lifecycle.add_partner import add_partner
 from partners.lifecycle.begin_membership import begin_membership
+from partners.lifecycle.change_limits import change_limits
 from partners.lifecycle.change_partner import change_partner
 from partners.lifecycle.issue_api_key import Use, issue_api_key
 from partners.lifecycle.part_with_partner import part_with_partner
@@ -37,6 +39,11 @@ def _enrol(given: dict[str, Any], who: Who) -> str:
 
 def _rename(partner: Partner, given: dict[str, Any], who: Who) -> str:
     return f"Its name is {change_partner(partner.slug, name=given['name'], **who).name}."
+
+
+def _limit(partner: Partner, given: dict[str, Any], who: Who) -> str:
+    changed = change_limits(partner.slug, OwnLimits(**given), **who)
+    return f"The limits of {changed.slug} stand from its next request on."
 
 
 def _suspend(partner: Partner, _given: dict[str, Any], who: Who) -> str:
@@ -90,8 +97,8 @@ class PartnerAdmin(VerbAdmin[Partner]):
     list_filter = ("state", "is_probationary", "memberships__programme")
     search_fields = ("slug", "name")
     ordering = ("slug",)
-    fields = ("slug", "name", "state", "probation", "added_at", "more")
-    readonly_fields = ("probation", "more")
+    fields = ("slug", "name", "state", "probation", "limits", "added_at", "more")
+    readonly_fields = ("probation", "limits", "more")
     list_verbs = (
         ListVerb("enrol", "Enrol a partner", _MANAGE, "A new partner begins on probation.", _enrol, forms.Enrol),
     )
@@ -131,6 +138,15 @@ class PartnerAdmin(VerbAdmin[Partner]):
             _rename,
             forms.Rename,
             initial=lambda partner: {"name": partner.name},
+        ),
+        RowVerb(
+            "limit",
+            "Set its limits",
+            _MANAGE,
+            "How much it may ask, from its next request on. What is left empty is as for everybody.",
+            _limit,
+            forms.Limits,
+            initial=forms.Limits.of,
         ),
         RowVerb(
             "begin-probation",
@@ -178,6 +194,12 @@ class PartnerAdmin(VerbAdmin[Partner]):
     def probation(self, partner: Partner) -> str:
         """In words: Django would draw a red cross for the good case."""
         return "its signals wait for a person" if partner.is_probationary else "none"
+
+    @admin.display(description="Its own limits")
+    def limits(self, partner: Partner) -> str:
+        """In words; none: everybody's."""
+        own = forms.Limits.of(partner).items()
+        return ", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in own if value) or "none"
 
     @admin.display(description="See also")
     def more(self, partner: Partner) -> SafeString:

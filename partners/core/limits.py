@@ -44,6 +44,15 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnLimits:
+    """The limits that an operator gave one partner; None: those of the settings."""
+
+    requests_per_second: int | None = None
+    statements_per_second: int | None = None
+    max_pending_submissions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Charge:
     """What one request takes of one bucket. One that takes more than fits waits for a full bucket and empties it."""
 

@@ -138,6 +138,15 @@ class InvalidApiKeySettings(PartnersRefusal):
     code: ClassVar[str] = "invalid-api-key-settings"
 
 
+class InvalidLimits(PartnersRefusal):
+    """A partner's own limit is a whole number from 1, or is left out.
+
+    The pointer says which. A limit that is left out is everybody's.
+    """
+
+    code: ClassVar[str] = "invalid-limits"
+
+
 class MissingScope(PartnersRefusal):
     """The API key is good, and lacks what this door asks for; the member `scope` names it.
 

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from hub.waiting import Message, Receive, Scope, Send, Waiting
-from partners.models import Programme
+from partners.models import Partner, Programme
 from tests.builders import a_programme
 from tests.cluster import postgres, valkey
 from tests.companies import Company, a_company, settle
@@ -138,6 +138,50 @@ def test_a_lost_message_costs_two_seconds_and_no_more(cast: Cast) -> None:
     page, seconds = answer()
     assert len(page["items"]) == 1
     assert seconds < 6
+
+
+def test_two_hundred_requests_at_once_get_what_is_in_the_bucket_and_right_fields(cast: Cast) -> None:
+    Partner.objects.filter(pk=cast.acme.partner.pk).update(requests_per_second=1)  # and so fifty at once
+
+    async def crowd() -> list[tuple[int, Any]]:
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {cast.acme.token}"}) as session:
+
+            async def ask() -> tuple[int, Any]:
+                async with session.get(f"{cast.hub.url}/api/v1/programmes") as answer:
+                    return answer.status, answer.headers
+
+            return await asyncio.gather(*(ask() for _ in range(200)))
+
+    began = time.monotonic()
+    answers = asyncio.run(crowd())
+    flowed_in = int(time.monotonic() - began) + 1
+    admitted = [headers for status, headers in answers if status == 200]
+    refused = [headers for status, headers in answers if status == 429]
+    assert len(admitted) + len(refused) == 200
+    assert 50 <= len(admitted) <= 50 + flowed_in
+    assert {headers["RateLimit-Policy"] for _, headers in answers} == {'"read";q=50;w=50'}
+    left = [int(headers["RateLimit"].split("r=")[1].split(";")[0]) for headers in admitted]
+    assert set(left) >= set(range(49)), "each was told what was left after it"
+    assert {(headers["RateLimit"].split(";")[1], headers["Retry-After"]) for headers in refused} == {("r=0", "1")}
+
+
+def test_a_long_poll_counts_once_however_often_it_looks(cast: Cast) -> None:
+    after = cast.read(cast.birch)[0]["next"]
+    Partner.objects.filter(pk=cast.birch.partner.pk).update(requests_per_second=1)
+
+    def left_after(wait: int) -> int:
+        status, _, headers, _ = cast.ask(cast.birch, "GET", f"{FEED}?after={after}&wait={wait}")
+        assert status == 200
+        return int(headers["ratelimit"].split("r=")[1].split(";")[0])
+
+    answer = meanwhile(lambda: left_after(20))
+    time.sleep(0.3)
+    for _ in range(5):  # each is a reason to look, and birch sees only the last
+        hidden = cast.acme.sign(cast.acme.signal(tlp="red", audience="routed"))
+        cast.acme.say(hidden, cast.acme.routing(hidden, only=[cast.acme.slug]))
+    cast.acme.say(cast.acme.sign(cast.acme.signal()))
+    assert answer() == 49
+    assert left_after(0) >= 48
 
 
 def test_whoever_prefers_to_wait_gets_the_verdicts_in_the_answer(cast: Cast) -> None:

@@ -14,6 +14,7 @@ from hub.staff.roles import Role
 from partners.admin.forms import Settings as ProgrammeForm
 from partners.api.authentication import caller_of
 from partners.core.keys import fingerprint
+from partners.core.limits import OwnLimits
 from partners.core.states import KeyState, MembershipState
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
 from tests.builders import (
@@ -80,6 +81,7 @@ def test_no_page_writes_by_itself(desk: Desk) -> None:
 
 VERBS = [
     ("partner", "rename"),
+    ("partner", "limit"),
     ("partner", "suspend"),
     ("partner", "issue-api-key"),
     ("programme", "change"),
@@ -116,6 +118,20 @@ def test_every_button_opens_a_page_without_inline_script_or_style(desk: Desk) ->
             assert not re.search(r"<script(?![^>]*src=)|\sstyle=|\son\w+=", answer.content.decode())
             pressed += 1
     assert pressed > 15
+
+
+def test_an_operator_gives_a_partner_limits_of_its_own_and_takes_them_back(desk: Desk) -> None:
+    client, partner = desk(Role.OPERATOR), a_partner()
+    token = an_api_key(partner)
+    client.post(_address(partner, "limit"), {"requests_per_second": "5", "max_pending_submissions": "7"})
+    caller = caller_of({"HTTP_AUTHORIZATION": f"Bearer {token}"}, at=timezone.now())
+    assert caller is not None
+    assert caller.limits == OwnLimits(requests_per_second=5, max_pending_submissions=7)
+    assert b"requests per second: 5, max pending submissions: 7" in client.get(_address(partner)).content
+    assert b'value="7"' in client.get(_address(partner, "limit")).content
+    client.post(_address(partner, "limit"), {})
+    partner.refresh_from_db()
+    assert (partner.requests_per_second, partner.max_pending_submissions) == (None, None)
 
 
 def test_an_operator_enrols_a_partner_and_lets_it_in(desk: Desk, recorded: Recorded) -> None:

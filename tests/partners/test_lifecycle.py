@@ -9,9 +9,11 @@ import pytest
 from django.db import transaction
 from django.db.models import Model
 
+from partners.core.limits import OwnLimits
 from partners.core.programmes import PRESETS, ProgrammeSettings
 from partners.core.refusals import (
     InvalidApiKeySettings,
+    InvalidLimits,
     InvalidProgramme,
     InvalidSlug,
     InvalidTime,
@@ -28,6 +30,7 @@ from partners.lifecycle.activate_key import activate_key
 from partners.lifecycle.add_partner import add_partner
 from partners.lifecycle.add_programme import add_programme
 from partners.lifecycle.begin_membership import Terms, begin_membership
+from partners.lifecycle.change_limits import change_limits
 from partners.lifecycle.change_membership import change_membership
 from partners.lifecycle.change_partner import change_partner
 from partners.lifecycle.change_programme import change_programme
@@ -95,6 +98,7 @@ def _revoke(world: World) -> None:
 VERBS: dict[str, tuple[str, Callable[[World], Any]]] = {
     "add_partner": ("partner.enrolled", lambda w: add_partner("late-comer", "Late Comer", **WHO)),
     "change_partner": ("partner.changed", lambda w: change_partner("acme-social", name="Acme", **WHO)),
+    "change_limits": ("partner.limits-changed", lambda w: change_limits("acme-social", OwnLimits(5, 20, 7), **WHO)),
     "suspend_partner": ("partner.suspended", lambda w: suspend_partner("acme-social", **WHO)),
     "resume_partner": ("partner.resumed", lambda w: resume_partner("asleep", **WHO)),
     "part_with_partner": ("partner.left", lambda w: part_with_partner("newcomer", **WHO)),
@@ -161,7 +165,14 @@ def test_a_verb_changes_something_and_says_so_in_the_ledger(verb: str, world: Wo
 @pytest.mark.parametrize(
     "verb",
     [
-        *("change_partner", "suspend_partner", "resume_partner", "part_with_partner", "begin_probation"),
+        *(
+            "change_partner",
+            "change_limits",
+            "suspend_partner",
+            "resume_partner",
+            "part_with_partner",
+            "begin_probation",
+        ),
         *("end_probation", "change_programme", "change_membership", "suspend_membership", "resume_membership"),
         *("end_membership", "activate_key", "retire_key", "revoke_key", "revoke_api_key"),
     ],
@@ -345,3 +356,9 @@ def test_a_key_that_may_more_is_not_rolled_by_one_that_may_less(world: World) ->
 def test_another_partners_api_key_is_unknown(world: World) -> None:
     with pytest.raises(NoSuchApiKey):
         revoke_api_key(world.api_key, partner_slug="pixel-chat", **WHO)
+
+
+def test_a_limit_is_at_least_one(world: World) -> None:
+    for limits in (OwnLimits(requests_per_second=0), OwnLimits(max_pending_submissions=10**9)):
+        with pytest.raises(InvalidLimits, match="between 1 and"):
+            change_limits("acme-social", limits, **WHO)
