@@ -4,7 +4,7 @@ export UV
 RUN := $(UV) run --group dev
 
 .DEFAULT_GOAL := help
-.PHONY: help check format lint imports types migrations deploy tests contract story chaos openapi lock image-check
+.PHONY: help check format lint imports types migrations deploy tests contract story races bench chaos openapi lock image-check
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -12,7 +12,7 @@ help: ## show this list
 check: ## everything CI checks: format, lint, imports, types, migrations, deploy, tests
 	bash .ci/check
 
-lint imports types migrations deploy tests contract story chaos: ## one of these stages alone
+lint imports types migrations deploy tests contract story races bench chaos: ## one of these stages alone
 	bash .ci/check $@
 
 format: ## rewrite the code in the house's format

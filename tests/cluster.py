@@ -1,4 +1,4 @@
-"""A PostgreSQL and a Valkey for each process that runs tests, in an environment made before Django reads its settings."""
+"""A PostgreSQL and a Valkey for each process that runs tests, and the environment that Django reads settings from."""
 
 from __future__ import annotations
 

@@ -6,11 +6,16 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from pytest_django import DjangoDbBlocker
 
 from tests.cluster import postgres
+
+# Every test client loads the middleware anew, and WhiteNoise would look through all static files each time: half of the
+# time of a test of the API. The live hubs of other tests do as in production.
+settings.WHITENOISE_AUTOREFRESH = True
 
 TEMPLATE = "heliograph_template"
 _ALIASES = ("default", "owner", "ledger")

@@ -34,6 +34,7 @@ def the_sequences() -> dict[str, list[tuple[str, str, str]]]:
     return found
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("name", sorted(_NEEDS))
 def test_every_block_of_the_page_runs(name: str, fake_hub: FakeHub, tmp_path: Path) -> None:
     for program in _NEEDS[name]:

@@ -212,6 +212,7 @@ def test_verdicts_that_do_not_come_in_time_are_left_to_their_address(cast: Cast)
     settle()
 
 
+@pytest.mark.races
 def test_who_waits_holds_no_database_connection(committed_db: None) -> None:
     """With two connections in all, twenty wait and others are answered."""
     with live_hub(HELIOGRAPH_DATABASE_POOL_SIZE="2") as hub:
@@ -269,6 +270,7 @@ def test_a_client_that_goes_away_is_forgotten() -> None:
     assert seconds < 5
 
 
+@pytest.mark.races
 def test_a_crowd_that_waits_slows_nobody_and_is_told_to_the_last(cast: Cast) -> None:
     after = cast.read(cast.birch)[0]["next"]
     alone = _others(cast)

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.bench.__main__ import BENCHES
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.bench
 def test_the_benches_end_by_themselves_and_print_their_figures() -> None:
     command = [sys.executable, "-m", "tests.bench", *BENCHES, "--size", "5", "--rounds", "1"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from django.contrib.auth import authenticate
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -16,6 +17,7 @@ from tests.browser.conftest import SignIn
 from tests.companies import now
 from tests.live import LiveHub
 
+pytestmark = pytest.mark.browser
 QUEUE = "/admin/signals/signal/held/"
 
 

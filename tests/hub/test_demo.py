@@ -19,6 +19,7 @@ def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=HOUSE, env=given, capture_output=True, text=True, timeout=240, check=False)
 
 
+@pytest.mark.story
 def test_a_file_of_values_travels_and_every_expectation_holds(tmp_path: Path) -> None:
     values = tmp_path / "values.txt"
     values.write_text("\n".join(f"code word {n}" for n in range(11)) + "\n\nx\n", encoding="utf-8")

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from hub.embedded.supervisor import Line, Program, Supervisor, wait_until
 
 SHELL = "/bin/sh"
@@ -90,6 +92,7 @@ def test_a_program_that_cannot_start_is_said_so_and_tried_again() -> None:
         assert wait_until(lambda: any("the disk is full" in line.text for line in lines), seconds=5)
 
 
+@pytest.mark.races
 def test_killing_the_supervisor_leaves_nothing_running_however_deaf() -> None:
     command = [sys.executable, "-c", HOLD]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as holder:

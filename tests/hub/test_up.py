@@ -64,6 +64,7 @@ def is_ready(url: str) -> bool:
         return False
 
 
+@pytest.mark.story
 def test_up_runs_the_hub_survives_a_killed_database_and_leaves_no_process(home: Path) -> None:
     with up(home, "--port", "0", "--only", "web", "sequencer") as running:
         assert running.stdout is not None

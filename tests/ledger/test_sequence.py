@@ -267,6 +267,7 @@ def test_killed_before_the_mirror_is_written_it_catches_up_from_the_leaves(ledge
     assert [index for index, _ in ledger.journal(before)] == [before, before + 1, before + 2]
 
 
+@pytest.mark.races
 def test_the_command_killed_again_and_again_under_load_loses_and_doubles_nothing(ledger: Mirror) -> None:
     before = size()
     stop = threading.Event()

@@ -81,6 +81,7 @@ def test_days_are_made_a_week_ahead_and_only_once() -> None:
 @pytest.fixture
 def own_database(committed_db: None) -> Iterator[None]:
     """Days are made and dropped for real here: a lock on a day is held to the end of a transaction."""
+    days._make_days_on.cache_clear()  # an earlier test may have made this day's, in another database
     yield
     days._make_days_on.cache_clear()
 

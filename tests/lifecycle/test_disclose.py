@@ -17,6 +17,7 @@ from signals.lifecycle.quarantine import clear, revoke_compromised_key, settle_f
 from signals.lifecycle.walk import start_walk
 from signals.models import Change, Disclosure, Signal, Statement, Walk
 from tests.builders import a_programme, a_signing_key
+from tests.chances import chances
 from tests.companies import Company, a_company, now, settle
 from tests.lifecycle.conftest import LedgerRefuses, Recorded
 from tests.races.following import Follower
@@ -155,7 +156,8 @@ def check_all() -> int:
     return len(disclosures)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.chances
+@pytest.mark.parametrize("seed", range(1, chances(1, 6) + 1))
 def test_what_every_page_held_is_computed_again_from_rows_that_outlive_purge(seed: int) -> None:
     season = Season(seed)
     for _ in range(35):

@@ -48,6 +48,7 @@ def worker(committed_db: None) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+@pytest.mark.races
 def test_a_worker_killed_between_any_two_steps_loses_and_doubles_nothing(worker: subprocess.Popen[str]) -> None:
     assert worker.stdin is not None
     assert worker.stdout is not None

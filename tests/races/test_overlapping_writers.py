@@ -28,6 +28,7 @@ from signals.lifecycle.quarantine import revoke_compromised_key, settle_fallen_k
 from signals.lifecycle.verify import verify_next
 from signals.models import Change, Distrust, Head, Signal, Statement
 from tests.builders import a_membership, a_programme, a_signing_key
+from tests.chances import chances
 from tests.companies import Company, a_company, now, settle
 from tests.races.actors import Actor, let_all_end, let_all_fail
 from tests.races.following import Document, Follower
@@ -226,7 +227,7 @@ STEPS = st.one_of(
 
 
 @settings(
-    max_examples=8,
+    max_examples=chances(3, 30),
     deadline=None,
     derandomize=True,
     database=None,
