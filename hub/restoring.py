@@ -42,6 +42,7 @@ from partners.lifecycle.suspend_membership import suspend_membership
 from partners.lifecycle.suspend_partner import suspend_partner
 from signals.core.endpoints import Stop
 from signals.lifecycle.endpoints import remove_endpoint, stop_again
+from signals.lifecycle.notices import tell_restored
 from signals.lifecycle.quarantine import revoke_compromised_key
 from signals.lifecycle.reapply import hold_again, purge_again, withdraw_again
 from signals.models import Endpoint
@@ -85,6 +86,7 @@ def restore(*, size: int, at: datetime) -> Restored:
         Session.objects.all().delete()  # those that ended since would go on
         result.epoch = renew_epoch("restored", actor=ACTOR, at=at)
         record_restored(actor=ACTOR, at=at)
+        tell_restored(epoch=result.epoch, at=at)
     mirror.archive(at=at)
     serving.forget()
     return result

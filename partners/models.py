@@ -117,6 +117,7 @@ class SigningKey(models.Model):
     compromised_at = models.DateTimeField(null=True, blank=True)  # of a revoked key; None: nobody knows, so since ever
     endorsed_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="endorsed")
     approved_by = models.TextField(blank=True)  # the operator who let it in ("staff:1"), when no key endorsed it
+    told_state = models.TextField(blank=True, default="", db_default="")  # what its partner was last told; "": nothing
 
     class Meta:
         constraints = [
@@ -150,6 +151,9 @@ class SigningKey(models.Model):
                 name="signing_key_that_was_active_had_a_sponsor",
                 condition=Q(activated_at__isnull=True) | Q(endorsed_by__isnull=False) | ~Q(approved_by=""),
             ),
+        ]
+        indexes = [
+            models.Index(name="signing_key_to_tell", fields=["id"], condition=~Q(told_state=F("state"))),
         ]
 
     def __str__(self) -> str:

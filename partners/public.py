@@ -13,10 +13,12 @@ from partners.core.limits import OwnLimits
 from partners.core.membership import is_in_good_standing
 from partners.core.states import KeyState, MembershipState, PartnerState
 from partners.lifecycle.revoke_key import RevokedKeys, revoke_key
+from partners.lifecycle.take_key_news import KeyNews, take_key_news
 from partners.models import Partner, Programme, SigningKey
 
 __all__ = [
     "Caller",
+    "KeyNews",
     "MembershipFacts",
     "OwnLimits",
     "PartnerFacts",
@@ -38,6 +40,7 @@ __all__ = [
     "signing_keys",
     "signing_keys_by_id",
     "slugs",
+    "take_key_news",
 ]
 
 

@@ -17,6 +17,7 @@ from signals.lifecycle.days import drop_attempts, keep_days_ahead
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.farewell import mark_leaving
+from signals.lifecycle.key_news import tell_key_events
 from signals.lifecycle.notices import forget_notices, post_notices
 from signals.lifecycle.publish import programmes_waiting
 from signals.lifecycle.publish import publish as publish_programme
@@ -86,7 +87,7 @@ def sweep(**_: object) -> None:
         if is_due:
             nudge()
     until = time.monotonic() + _SWEEP_SECONDS
-    for step in (settle_fallen_keys, expire_due, mark_leaving, keep_days_ahead):
+    for step in (tell_key_events, settle_fallen_keys, expire_due, mark_leaving, keep_days_ahead):
         try:
             while time.monotonic() < until and step(at=timezone.now()):
                 note_sweep(at=timezone.now())
@@ -109,7 +110,8 @@ def purge(**_: object) -> None:
 
 def _tell() -> None:
     for _turn in range(_TURNS):
-        if tell_recalls(at=timezone.now()) + post_notices(at=timezone.now()) == 0:
+        told = sum(step(at=timezone.now()) for step in (tell_recalls, tell_key_events, post_notices))
+        if told == 0:
             return
 
 

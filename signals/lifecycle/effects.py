@@ -38,6 +38,7 @@ from signals.core.refusals import (
 from signals.core.states import State
 from signals.lifecycle import rows
 from signals.lifecycle.examine import Line, Sender, context
+from signals.lifecycle.late import tell_met, tell_refused
 from signals.lifecycle.moves import Kind, Taken, lock_signals, take_positions
 from signals.lifecycle.publish import record_moves
 from signals.lifecycle.rows import AnySignal, AnyStatement, NewSignal, NewStatement
@@ -476,6 +477,7 @@ class Batch:
         if self.met:
             earlier = [row for row in self.met if isinstance(row, Statement)]
             Statement.objects.bulk_update(earlier, ["signal_id", "effect"])
+            tell_met(earlier, at=self.at)
         for row in self.met:
             Verdict.objects.filter(statement_id=row.id, signal_id__isnull=True).update(signal_id=row.signal_id)
         if self.changed:
@@ -496,6 +498,7 @@ class Batch:
         """First of all: a late refusal frees its jti, which a later line of this very batch may have taken."""
         for row, refusal in self.refused_late:
             Statement.objects.filter(id=row.id).delete()
+            tell_refused([row], code=refusal.code, at=self.at)
             verdict, code, detail, pointer, statement_id, _ = _refused(refusal)
             Verdict.objects.filter(statement_id=row.id, signal_id__isnull=True).update(
                 verdict=verdict, code=code, detail=detail, pointer=pointer, statement_id=statement_id

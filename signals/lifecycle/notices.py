@@ -17,7 +17,7 @@ from hub.ledger.record import record
 from partners import public
 from signals import wake
 from signals.core.notices import NoticeKind
-from signals.models import Notice, NoticeHead
+from signals.models import Notice, NoticeHead, Walk
 
 BATCH = 1000
 
@@ -32,6 +32,12 @@ def notify(partner_id: int, kind: NoticeKind, facts: Mapping[str, Json], *, at: 
         raise RuntimeError("a notice belongs inside the transaction of what it tells")
     Notice.objects.create(partner_id=partner_id, kind=kind.value, facts=dict(facts), at=at)
     wake.notices()
+
+
+def tell_restored(*, epoch: int, at: datetime) -> None:
+    """Tell every partner that ever followed anything that the hub was restored: all its channels begin new walks."""
+    for partner_id in Walk.objects.order_by("partner_id").values_list("partner_id", flat=True).distinct():
+        notify(partner_id, NoticeKind.FEED_RESET, {"reason": "restored", "epoch": epoch}, at=at)
 
 
 def post_notices(*, at: datetime) -> int:

@@ -13,6 +13,7 @@ from partners import public
 from signals import wake
 from signals.core.states import State
 from signals.distrust import fallen_among
+from signals.lifecycle.late import tell_authors
 from signals.lifecycle.moves import Kind, Taken, lock_head, take_positions
 from signals.models import Signal
 
@@ -45,6 +46,7 @@ def publish(programme_id: int, *, at: datetime) -> int:
             return 0
         taken = take_positions(programme_id, ids, kind=Kind.PUBLISHED, at=at)
         record_moves("signal.published", programme.slug, taken)
+        tell_authors([identity for identity in ids if locked[identity]], state=State.PUBLISHED, at=at)
         wake.changed(programme_id, taken.to)
         wake.deliver()
     return taken.count
@@ -76,11 +78,14 @@ def _in_turn(programme_id: int, *, at: datetime, issuers: set[int]) -> list[UUID
         return [row[0] for row in cursor.fetchall()]
 
 
-def _lock_verified(ids: list[UUID]) -> set[UUID]:
-    """Lock those of these signals that are still to be published, but for those that somebody else is changing."""
+def _lock_verified(ids: list[UUID]) -> dict[UUID, bool]:
+    """Lock those of these signals that are still to be published, but for those that somebody else is changing.
+
+    Says of each whether it had been held, so that its author waits to hear of it.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [ids])
-        return {row[0] for row in cursor.fetchall()}
+        return dict(cursor.fetchall())
 
 
 _IN_TURN = """
@@ -97,6 +102,7 @@ ORDER BY turn, arrival LIMIT %(limit)s
 """
 
 _LOCK = """
-SELECT id FROM signals_signal WHERE id = ANY(%s) AND state = 'verified' AND NOT is_awaiting_routing
+SELECT id, held_reasons <> '{}' FROM signals_signal
+ WHERE id = ANY(%s) AND state = 'verified' AND NOT is_awaiting_routing
  ORDER BY id FOR UPDATE SKIP LOCKED
 """

@@ -20,6 +20,7 @@ from signals.core.refusals import CannotMove
 from signals.core.states import State
 from signals.distrust import fallen_among
 from signals.lifecycle.effects import lock_issuer
+from signals.lifecycle.late import tell_authors
 from signals.lifecycle.moves import Kind, lock_head, lock_signals, mark_fall, take_positions
 from signals.lifecycle.publish import record_each, record_moves
 from signals.models import Distrust, Signal, Statement
@@ -99,10 +100,13 @@ def _quarantine(fallen: Distrust, *, at: datetime) -> int:
     rows = list(touched.filter(id__in=chosen).order_by("id").select_for_update())
     shown = [row.id for row in rows if row.state in _SHOWN]
     hidden = [row for row in rows if row.state in _UNSEEN]
-    _await_another_routing([row.id for row in hidden if not _said_it(fallen, row)])
+    unrouted = [row.id for row in hidden if not _said_it(fallen, row)]
+    _await_another_routing(unrouted)
+    tell_authors(unrouted, state=State.VERIFIED, waiting="routing", at=at)
     unseen = [row.id for row in hidden if _said_it(fallen, row)]
     Signal.objects.filter(id__in=unseen).update(state=State.QUARANTINED.value, removal="quarantined", removed_at=at)
     record_each("signal.quarantined", unseen, slug, at=at)
+    tell_authors([*unseen, *shown], state=State.QUARANTINED, at=at)
     if shown:
         taken = take_positions(programme_id, shown, kind=Kind.QUARANTINED, at=at)
         record_moves("signal.quarantined", slug, taken)
@@ -171,11 +175,16 @@ def _reinstate(signals: list[Signal], *, at: datetime) -> None:
         unseen = rows.filter(revision=0)
         record_each("signal.restored", list(unseen.values_list("id", flat=True)), slug, at=at)
         unseen.update(state=State.VERIFIED.value, removal="", removed_at=None)
-        rows.filter(revision=0).exclude(held_reasons=[]).update(state=State.HELD.value)  # nobody had approved it
+        held = rows.filter(revision=0).exclude(held_reasons=[])
+        held.update(state=State.HELD.value)  # nobody had approved it
+        tell_authors(held.values_list("id", flat=True), state=State.HELD, at=at)
+        again = rows.filter(revision=0, held_reasons=[]).values_list("id", flat=True)
+        tell_authors(again, state=State.VERIFIED, at=at)
         moving = [signal.id for signal in standing if signal.revision > 0]
         if moving:
             taken = take_positions(programme_id, moving, kind=Kind.RESTORED, at=at)
             record_moves("signal.restored", slug, taken)
+            tell_authors(moving, state=State.PUBLISHED, at=at)
             wake.changed(programme_id, taken.to)
     wake.publish()
     wake.deliver()

@@ -12,6 +12,7 @@ from partners import public
 from signals import wake
 from signals.core.refusals import CannotMove
 from signals.core.states import State
+from signals.lifecycle.late import tell_authors
 from signals.lifecycle.moves import lock_signals
 from signals.models import Distrust, Signal
 
@@ -46,6 +47,7 @@ def approve(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
             subjects=[f"signal:{signal.id}", f"partner:{issuer.slug}", f"programme:{programme.slug}"],
             facts={"reasons": list(signal.held_reasons)},
         )
+        tell_authors([signal.id], state=State.VERIFIED, at=at)
         wake.publish()
     return signal
 
@@ -63,6 +65,7 @@ def refuse(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
             subjects=[f"signal:{signal.id}"],
             facts={"reasons": list(signal.held_reasons)},
         )
+        tell_authors([signal.id], state=State.REFUSED, at=at)
     return signal
 
 

@@ -9,19 +9,25 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from heliograph_client import statements
 
+from partners.core.states import KeyState
+from partners.lifecycle.activate_key import activate_key
 from partners.lifecycle.end_membership import end_membership
 from partners.lifecycle.part_with_partner import part_with_partner
 from partners.lifecycle.suspend_membership import suspend_membership
 from signals.core.notices import NoticeKind
 from signals.lifecycle import notice_feed, recalls
 from signals.lifecycle.expire import expire_due
+from signals.lifecycle.key_news import tell_key_events
 from signals.lifecycle.notice_feed import read_notices, start_notices
 from signals.lifecycle.notices import notify, post_notices
+from signals.lifecycle.quarantine import clear, revoke_compromised_key, settle_fallen_keys
 from signals.lifecycle.recalls import tell_recalls
-from signals.models import Disclosure, Notice
-from tests.builders import NOON, Who, a_programme
-from tests.companies import Company, a_company, now
+from signals.lifecycle.review import approve, refuse
+from signals.models import Disclosure, Notice, Signal
+from tests.builders import NOON, Who, a_membership, a_programme, a_signing_key
+from tests.companies import Company, a_company, now, settle, signal_id
 from tests.lifecycle.conftest import LedgerRefuses, Recorded
 from tests.races.following import Follower
 
@@ -227,3 +233,80 @@ def test_what_the_ledger_cannot_record_is_not_recalled(room: Room, ledger_refuse
         tell_recalls(at=now())
     assert not Notice.objects.exists()
     assert tell_recalls(at=now()) == 1
+
+
+# ---------------------------------------------------------------- late verdicts
+def late(company: Company) -> list[dict[str, Any]]:
+    tell()
+    return [item["facts"] for item in told(company) if item["kind"] == "verdict.late"]
+
+
+def test_the_author_of_a_held_signal_hears_that_it_was_approved_and_is_out(room: Room) -> None:
+    room.acme.partner.is_probationary = True
+    room.acme.partner.save()
+    signal = room.acme.signal()
+    room.acme.say(room.acme.sign(signal))
+    assert late(room.acme) == []
+    identity = Signal.objects.get().id
+    approve(identity, **WHO)
+    settle()
+    statement = {"type": "signal", "jti": signal["jti"], "signal": str(identity)}
+    verdict = {"programme": "csea", "verdict": "accepted", "statements": [statement]}
+    assert late(room.acme) == [{**verdict, "state": "verified"}, {**verdict, "state": "published"}]
+    assert told(room.birch.company) == []
+
+
+def test_the_author_of_a_held_signal_hears_that_it_was_refused(room: Room) -> None:
+    room.acme.partner.is_probationary = True
+    room.acme.partner.save()
+    room.acme.say(room.acme.sign(room.acme.signal()))
+    refuse(Signal.objects.get().id, **WHO)
+    [verdict] = late(room.acme)
+    assert (verdict["verdict"], verdict["state"], verdict["code"]) == ("refused", "refused", "refused-by-review")
+
+
+def test_a_withdrawal_that_waited_is_told_when_it_met_its_signal_or_was_refused(room: Room) -> None:
+    first, second = (room.acme.sign(room.acme.signal()) for _ in range(2))
+    meets, fails = room.acme.withdrawal(first), room.acme.withdrawal(second)
+    a_membership(room.acme.partner, a_programme("ncii"))
+    wrong = json.loads(statements.read(fails).payload) | {"programme": "ncii"}
+    room.acme.say(meets, room.acme.sign(wrong, "withdrawal+jws"))
+    assert late(room.acme) == []
+    room.acme.say(first, second)
+    accepted, refused = sorted(late(room.acme), key=lambda verdict: verdict["verdict"])
+    assert accepted["statements"][0]["jti"] == json.loads(statements.read(meets).payload)["jti"]
+    assert accepted["statements"][0]["signal"]
+    assert (refused["code"], refused["programme"]) == ("unknown-signal", "ncii")
+
+
+def test_an_author_hears_what_the_fall_of_its_key_did_to_its_signals_and_what_was_cleared(room: Room) -> None:
+    verdicts = room.acme.say(*(room.acme.sign(room.acme.signal()) for _ in range(3)))
+    room.catch_up()
+    revoke_compromised_key(room.acme.key.kid, partner_id=room.acme.partner.pk, compromised_at=None, **WHO)
+    settle_fallen_keys(at=now())
+    [hidden] = late(room.acme)
+    assert hidden["state"] == "quarantined"
+    ids = {verdict["signal"] for verdict in verdicts}
+    assert {statement["signal"] for statement in hidden["statements"]} == ids
+    assert {told[0] for told in recalled(room.birch.company)} == ids
+    clear(signal_id(verdicts[0]), **WHO)
+    cleared = late(room.acme)[-1]
+    assert (cleared["state"], cleared["statements"][0]["signal"]) == ("published", verdicts[0]["signal"])
+
+
+# ---------------------------------------------------------------- keys
+def test_a_partner_hears_of_every_step_of_its_keys_once(acme: Company) -> None:
+    tell_key_events(at=now())
+    tell()
+    known = len(told(acme))
+    key = a_signing_key(acme.partner, state=KeyState.PROPOSED)
+    tell_key_events(at=now())
+    activate_key(key.kid, partner_slug="acme-social", **WHO)
+    revoke_compromised_key(key.kid, partner_id=acme.partner.pk, compromised_at=None, **WHO)
+    tell_key_events(at=now())
+    assert tell_key_events(at=now()) == 0
+    tell()
+    fresh = told(acme)[known:]
+    assert [item["kind"] for item in fresh] == ["key.proposed", "key.activated", "key.revoked"]
+    assert {item["facts"]["kid"] for item in fresh} == {key.kid}
+    assert "birch" not in json.dumps(fresh)
