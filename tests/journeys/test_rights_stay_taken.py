@@ -34,7 +34,7 @@ from signals.lifecycle import legal_hold
 from signals.lifecycle.endpoints import add_endpoint, change_endpoint, disable_endpoint, stop_again
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.purge import purge_due
-from signals.models import Endpoint, Signal
+from signals.models import Endpoint, Notice, Signal, Walk
 from tests.builders import a_programme
 from tests.companies import Company, a_company, another_key, now, signal_id
 from tests.journeys.backups import back_up, put_back
@@ -102,6 +102,8 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
             {"*": 7},
             2,
         )
+        told = Notice.objects.filter(kind="feed.reset").values_list("partner_id", "facts__reason")
+        assert {partner_id for partner_id, _ in told} == set(Walk.objects.values_list("partner_id", flat=True))
         assert roles_of(User.objects.get(username="sam")) == {Role.ANALYST}
         assert set(User.objects.filter(is_active=True).values_list("username", flat=True)) == {"sam"}
         assert "readmit_staff robin" in said
