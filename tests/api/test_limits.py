@@ -87,6 +87,7 @@ def test_a_key_without_the_scope_is_counted_too(acme: Company, settings: Setting
 
 def test_pages_for_everybody_are_not_limited(acme: Company, settings: Settings) -> None:
     limited(settings, read=(SLOW, 1), unauthorized=(SLOW, 1))
+    assert [Client().get("/api/v1/programmes").status_code for _ in range(2)] == [401, 429]
     for path in ("/livez", "/api/docs", "/api/openapi.yaml", "/api/problems", "/.well-known/jwks.json"):
         answers = [Client().get(path) for _ in range(3)]
         assert {answer.status_code for answer in answers} == {200}
