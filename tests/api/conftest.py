@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+import redis
 
 from hub.ledger import serving
 from partners.models import Programme
 from tests.builders import a_programme
+from tests.cluster import valkey
 from tests.companies import Company, a_company
 
 
@@ -17,6 +20,20 @@ class Cast(NamedTuple):
     birch: Company
     outsider: Company
     csea: Programme
+
+
+@pytest.fixture
+def full_buckets() -> Iterator[None]:
+    """Before the test and after it: all come from one address, and companies of many databases have the same ids."""
+
+    def fill() -> None:
+        with redis.Redis(unix_socket_path=str(valkey.socket)) as client:
+            for key in client.scan_iter("*:limit:{*"):
+                client.delete(key)
+
+    fill()
+    yield
+    fill()
 
 
 @pytest.fixture

@@ -31,18 +31,10 @@ SLOW = 0.01  # a second: nothing flows in while a test runs
 
 
 @pytest.fixture(autouse=True)
-def _no_guesser_is_remembered() -> Iterator[None]:
-    _forget_guessers()
-    yield
-    _forget_guessers()
-
-
-def _forget_guessers() -> None:
-    """Here and in Valkey: every test comes from the same address."""
+def _nobody_is_remembered(full_buckets: None) -> Iterator[None]:
     guessing.forget()
-    with redis.Redis(unix_socket_path=str(valkey.socket)) as client:
-        for key in client.scan_iter("*:limit:{address*"):
-            client.delete(key)
+    yield
+    guessing.forget()
 
 
 @pytest.fixture

@@ -140,6 +140,7 @@ def test_a_lost_message_costs_two_seconds_and_no_more(cast: Cast) -> None:
     assert seconds < 6
 
 
+@pytest.mark.usefixtures("full_buckets")
 def test_two_hundred_requests_at_once_get_what_is_in_the_bucket_and_right_fields(cast: Cast) -> None:
     Partner.objects.filter(pk=cast.acme.partner.pk).update(requests_per_second=1)  # and so fifty at once
 
@@ -165,6 +166,7 @@ def test_two_hundred_requests_at_once_get_what_is_in_the_bucket_and_right_fields
     assert {(headers["RateLimit"].split(";")[1], headers["Retry-After"]) for headers in refused} == {("r=0", "1")}
 
 
+@pytest.mark.usefixtures("full_buckets")
 def test_a_long_poll_counts_once_however_often_it_looks(cast: Cast) -> None:
     after = cast.read(cast.birch)[0]["next"]
     Partner.objects.filter(pk=cast.birch.partner.pk).update(requests_per_second=1)
