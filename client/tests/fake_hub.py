@@ -83,6 +83,8 @@ class FakeHub(ThreadingHTTPServer):
         self.is_slow = False
         self.expired: set[int] = set()
         self.cursors: dict[str, tuple[int, int, int]] = {}
+        self.notices: list[dict[str, Any]] = []
+        self.notice_cursors: dict[str, tuple[int, int]] = {}
         self.lock = threading.RLock()
         super().__init__(("127.0.0.1", 0), _Door)
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -206,6 +208,34 @@ class FakeHub(ThreadingHTTPServer):
             return {"programme": "csea", "channel": "pull", "epoch": self.epoch, "walk": walk, "more": more,
                 "next": cursor, "listed": place < floor <= to, "items": [s.item() for s in shown]}  # fmt: skip
 
+    # --- notices ---
+
+    def tell(self, kind: str, **facts: Any) -> None:
+        self.notices.append({"id": str(uuid.uuid4()), "kind": kind, "at": "2026-11-20T12:00:00Z", "facts": facts})
+
+    def recall(self, *signal_ids: str) -> None:
+        """Withdraw signals, and tell of it before anybody pulls."""
+        for signal_id in signal_ids:
+            self.move(signal_id, "withdrawn")
+        moved = [{name: self.signals[id_].item()[name] for name in ("id", "revision", "state")} for id_ in signal_ids]
+        self.tell("recall", programme="csea", epoch=self.epoch, signals=moved)
+
+    def told(self, query: dict[str, list[str]]) -> dict[str, Any] | tuple[int, str, dict[str, Any]]:
+        with self.lock:
+            after = query.get("after", [None])[0]
+            if after is None:
+                self.walks += 1
+            elif after not in self.notice_cursors:
+                return 400, "cursor-invalid", {}
+            elif self.notice_cursors[after][0] in self.expired:
+                return 410, "cursor-expired", {}
+            walk, place = (self.walks, 0) if after is None else self.notice_cursors[after]
+            shown = self.notices[place : place + int(query.get("limit", ["200"])[0])]
+            cursor = uuid.uuid4().hex
+            self.notice_cursors[cursor] = (walk, place + len(shown))
+            return {"channel": "notices", "epoch": self.epoch, "walk": walk, "listed": after is None, "next": cursor,
+                "more": place + len(shown) < len(self.notices), "items": shown}  # fmt: skip
+
 
 class _Door(BaseHTTPRequestHandler):
     server: FakeHub
@@ -273,6 +303,8 @@ class _Door(BaseHTTPRequestHandler):
                 return self.server.submissions.get(submission_id) or (404, "not-found", {})
             case ["GET", "programmes", "csea", "feed"]:
                 return self.server.page(partner, query)
+            case ["GET", "notices"]:
+                return self.server.told(query)
             case ["GET", "programmes"]:
                 facts = {"state": partner.membership, "may_submit": True, "may_receive": True}
                 return {"programmes": [{"slug": "csea", "membership": facts}]}

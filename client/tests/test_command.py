@@ -315,3 +315,15 @@ def test_it_runs_as_a_module() -> None:
         [sys.executable, "-m", "heliograph_client.cli.main", "--help"], capture_output=True, text=True, check=True
     )
     assert "HELIOGRAPH_CLIENT_HOME" in ran.stdout
+
+
+def test_notices_are_said_one_a_line_and_recalls_are_applied(join: Join, fake_hub: FakeHub) -> None:
+    bolt = join("bolt")
+    fake_hub.tell("key.proposed", kid="k")
+    fake_hub.tell("recall", programme="csea", epoch=1, signals=[{"id": "a", "revision": 2, "state": "withdrawn"}])
+    status, out, _ = bolt.run("notices", "--once")
+    assert status == 0
+    first, second = out.splitlines()
+    assert "key.proposed  kid k" in first
+    assert "recall  programme csea, epoch 1, 1 signals" in second
+    assert bolt.run("notices", "--once")[1] == ""

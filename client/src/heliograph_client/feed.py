@@ -66,13 +66,18 @@ def read_page(document: Mapping[str, Json]) -> Page:
 
 def read_lines(body: bytes) -> Page:
     """An NDJSON page: one entry a line, and `{"page":{…}}` last. `PageProblem` when that line is missing: cut short."""
+    return _page(*split_lines(body))
+
+
+def split_lines(body: bytes) -> tuple[dict[str, Json], list[Json]]:
+    """An NDJSON page's last line, which is about the page, and its items."""
     try:
         lines = [strict_object(line) for line in body.split(b"\n") if line.strip()]
     except NotStrict as error:
         raise PageProblem("a line is not a JSON object") from error
     if not lines or not isinstance(lines[-1].get("page"), dict):
         raise PageProblem("the last line is missing: the page was cut short")
-    return _page(lines[-1]["page"], lines[:-1])
+    return lines[-1]["page"], list(lines[:-1])
 
 
 def _page(head: Mapping[str, Json], items: list[Json]) -> Page:

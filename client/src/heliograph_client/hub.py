@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from heliograph_client import feed
+from heliograph_client import feed, notices
 from heliograph_client.keys import Jwk, public_only
 from heliograph_client.transport import PATIENCE_SECONDS, Answer, HubProblem, Question, Transport
 from heliograph_client.wire import Json, compact_json
@@ -188,6 +188,20 @@ class HubClient:
         answer = self._transport.ask(Question("GET", path, headers={"Accept": _NDJSON}, wait_seconds=wait))
         try:
             return feed.read_lines(answer.body) if answer.content_type == _NDJSON else feed.read_page(_object(answer))
+        except feed.PageProblem as error:
+            raise HubProblem("not-a-hub", str(error), status=answer.status) from error
+
+    def notices(self, *, after: str | None = None, limit: int = 200, wait: int = 0) -> notices.NoticePage:
+        """The page of our own notices after a cursor, or the oldest kept. `wait` as for `feed`."""
+        query = [("limit", str(limit))]
+        query += [("after", after)] if after is not None else []
+        query += [("wait", str(wait))] if wait else []
+        path = f"/api/v1/notices?{urlencode(query)}"
+        answer = self._transport.ask(Question("GET", path, headers={"Accept": _NDJSON}, wait_seconds=wait))
+        try:
+            if answer.content_type == _NDJSON:
+                return notices.read_notice_lines(answer.body)
+            return notices.read_notices(_object(answer))
         except feed.PageProblem as error:
             raise HubProblem("not-a-hub", str(error), status=answer.status) from error
 

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Final
 
 from heliograph_client.feed import PageProblem, read_page
+from heliograph_client.notices import read_notices
 from heliograph_client.store import Applied, Store
 from heliograph_client.webhooks import WebhookRefused, read_secret, verify
 from heliograph_client.wire import NotStrict, strict_object
@@ -75,9 +76,13 @@ class Receiver(http.server.ThreadingHTTPServer):
                 batch = read_page({**document, "items": []})
                 self.store.erase(batch.programme, epoch=batch.epoch, walk=batch.walk, at=self.clock())
                 return HTTPStatus.OK, "erased"
-            if document.get("type") != "feed.batch":
+            if document.get("type") == "notice.batch":
+                notices = read_notices(document)
+                applied = self.store.apply_notice_batch(notices, webhook_id=webhook_id, at=self.clock())
+            elif document.get("type") != "feed.batch":
                 return HTTPStatus.NOT_IMPLEMENTED, "unknown-type"  # to say 2xx would be to lose it
-            applied = self.store.apply_batch(read_page(document), webhook_id=webhook_id, at=self.clock())
+            else:
+                applied = self.store.apply_batch(read_page(document), webhook_id=webhook_id, at=self.clock())
         except WebhookRefused as refused:
             return HTTPStatus.UNAUTHORIZED, refused.code
         except (NotStrict, PageProblem):

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from heliograph_client.feed import Filter, Item, Page, is_live
-from heliograph_client.holdings import PULL, Channel, Entry, Holdings
+from heliograph_client.holdings import PULL, Channel, Entry
+from heliograph_client.notices import Notice, NoticePage
+from heliograph_client.recalls import RecallableHoldings
 
 __all__ = ["NOT_CHECKED", "PULL", "Applied", "Change", "Channel", "Entry", "Judge", "Store"]
 
@@ -39,7 +41,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a page or batch did. `is_overtaken`: nothing, a later walk has begun; `is_repeated`: its id was known."""
+    """What a page or batch did. `is_overtaken`: nothing, a later walk has begun; `is_repeated`: its id was known.
+
+    `notices` are those of a page of notices that were not told before.
+    """
 
     changes: tuple[Change, ...] = ()
     ignored: int = 0
@@ -47,9 +52,10 @@ class Applied:
     listed: bool = False
     is_overtaken: bool = False
     is_repeated: bool = False
+    notices: tuple[Notice, ...] = ()
 
 
-class Store(Holdings):
+class Store(RecallableHoldings):
     """A local copy that pages and batches are applied to.
 
     `on_change` is called with the changes of a page before they are committed: if it raises, nothing is stored and
@@ -80,6 +86,45 @@ class Store(Holdings):
             self._announce(applied)
         return applied
 
+    def apply_notices(self, page: NoticePage, *, after: str | None, at: datetime) -> Applied:
+        """Store a pulled page of our notices, what it recalls and its `next` cursor together."""
+        with self._transaction():
+            applied = self._apply_notices(page, at=at)
+            if not applied.is_overtaken:
+                self._db.execute(
+                    "UPDATE notices_channel SET cursor = ?1 WHERE channel = ?2 AND cursor IS ?3",
+                    (page.next, page.channel, after),
+                )
+            self._announce(applied)
+        return applied
+
+    def apply_notice_batch(self, batch: NoticePage, *, webhook_id: str, at: datetime) -> Applied:
+        """Store a webhook's batch of notices, what it recalls and its id together."""
+        with self._transaction():
+            is_repeated = self._remember_webhook(webhook_id, at=at)
+            applied = replace(self._apply_notices(batch, at=at), is_repeated=is_repeated)
+            self._announce(applied)
+        return applied
+
+    def _apply_notices(self, page: NoticePage, *, at: datetime) -> Applied:
+        if self._is_overtaken_by_notices(page):
+            return Applied(is_overtaken=True)
+        changes = [
+            Change(before, after)
+            for notice in page.items
+            for entry in notice.recalled
+            for before, after in self._recall(notice.facts["programme"], notice.facts["epoch"], entry, at=at)
+        ]
+        news = tuple(notice for notice in page.items if self._is_news(notice.id, at=at))
+        self._forget_old_notices(at=at)
+        return Applied(tuple(changes), len(page.items) - len(news), page.more, notices=news)
+
+    def _remember_webhook(self, webhook_id: str, *, at: datetime) -> bool:
+        """Whether its id was stored already."""
+        self._db.execute("DELETE FROM webhook WHERE at < ?", ((at - REMEMBER_WEBHOOKS).timestamp(),))
+        stored = self._db.execute("INSERT OR IGNORE INTO webhook VALUES (?, ?)", (webhook_id, at.timestamp()))
+        return stored.rowcount == 0
+
     def apply_batch(self, batch: Page, *, webhook_id: str, at: datetime) -> Applied:
         """Store a webhook's batch and its id together.
 
@@ -88,10 +133,8 @@ class Store(Holdings):
         """
         reasons = self._judge_all(batch)
         with self._transaction():
-            is_repeated = self._db.execute("SELECT 1 FROM webhook WHERE id = ?", (webhook_id,)).fetchone() is not None
+            is_repeated = self._remember_webhook(webhook_id, at=at)
             applied = replace(self._apply(batch, reasons, at=at), is_repeated=is_repeated)
-            self._db.execute("INSERT OR IGNORE INTO webhook VALUES (?, ?)", (webhook_id, at.timestamp()))
-            self._db.execute("DELETE FROM webhook WHERE at < ?", ((at - REMEMBER_WEBHOOKS).timestamp(),))
             self._announce(applied)
         return applied
 
@@ -114,6 +157,8 @@ class Store(Holdings):
         return Applied(tuple(changes), ignored, page.more, page.listed)
 
     def _apply_item(self, page: Page, item: Item, reason: str | None) -> Change | None:
+        if self._is_recalled(page.programme, page.epoch, item):
+            return None  # it was on its way when the hub recalled it
         key = (page.programme, page.channel, item["id"])
         row = self._db.execute(
             "SELECT epoch, revision, reason, item FROM entry WHERE programme = ? AND channel = ? AND id = ?", key
@@ -168,6 +213,7 @@ class Store(Holdings):
                 f" AND channel IN (SELECT channel FROM channel WHERE {upto})",
                 (programme, epoch, walk),
             ).rowcount
+            self._db.execute("DELETE FROM recalled WHERE programme = ?", (programme,))
             self._db.execute(
                 "INSERT OR IGNORE INTO channel (programme, channel, epoch, walk, applied_at) VALUES (?, ?, ?, ?, ?)",
                 (programme, PULL, epoch, walk, at.timestamp()),
@@ -193,6 +239,11 @@ class Store(Holdings):
         """Begin a new walk next time. The copy stays until that walk's `listed` page says what to drop."""
         with self._transaction():
             self._db.execute("UPDATE channel SET cursor = NULL WHERE programme = ? AND channel = ?", (programme, PULL))
+
+    def forget_notice_cursor(self) -> None:
+        """Begin with the oldest notice kept next time; what was told before is known by its id."""
+        with self._transaction():
+            self._db.execute("UPDATE notices_channel SET cursor = NULL")
 
     def _stored_cursor(self, page: Page) -> str | None:
         row = self._db.execute(

@@ -1,4 +1,4 @@
-"""`heliograph follow`, `receive`, `verify`, `status`, `explain`: everything that reads."""
+"""`heliograph follow`, `notices`, `receive`, `verify`, `status`, `explain`: everything that reads."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from heliograph_client.cli.screen import Screen, waiting
 from heliograph_client.feed import Filter
 from heliograph_client.follow import MembershipEnded, follow
 from heliograph_client.inputs import InputProblem
+from heliograph_client.notices import Notice, follow_notices
 from heliograph_client.receiver import Receiver
 from heliograph_client.statements import StatementProblem, read, verify_with
 from heliograph_client.store import Applied, Change, Store
@@ -32,6 +33,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--issuer", action="append", default=[], help="only these partners' signals")
     parser.add_argument("--own", action="store_true", help="our own signals too")
     parser.set_defaults(run=run_follow)
+
+    parser = commands.add_parser("notices", help="read what the hub tells us, and apply its recalls to the local copy")
+    parser.add_argument("--once", action="store_true", help="stop when there is no more")
+    parser.add_argument("--wait", type=int, default=30, help="seconds the hub may hold back an empty answer (≤ 60)")
+    parser.set_defaults(run=run_notices)
 
     parser = commands.add_parser("receive", help="receive webhooks into the local copy")
     parser.add_argument("--listen", default="127.0.0.1:8443", help="address:port")
@@ -75,6 +81,14 @@ def run_follow(arguments: argparse.Namespace, profile: Profile, screen: Screen) 
     except MembershipEnded as ended:
         screen.complain(str(ended))
         return 1
+    return 0
+
+
+def run_notices(arguments: argparse.Namespace, profile: Profile, screen: Screen) -> int:
+    """Follow our notices until stopped."""
+    hub = profile.hub(on_wait=lambda seconds, code: screen.complain(waiting(seconds, code)))
+    for applied in follow_notices(hub, _open_store(profile), wait=arguments.wait, until_caught_up=arguments.once):
+        _tell(applied, screen)
     return 0
 
 
@@ -177,9 +191,17 @@ def _open_store(profile: Profile) -> Store:
 
 
 def _tell(applied: Applied, screen: Screen) -> None:
+    for notice in applied.notices:
+        told = ", ".join(f"{name} {value}" for name, value in notice.facts.items() if isinstance(value, (str, int)))
+        screen.say(f"{notice.at}  {notice.kind}  {told}{_counted(notice)}")
+        screen.document({"notice": notice.id, "kind": notice.kind, "at": notice.at, "facts": dict(notice.facts)})
     for change in applied.changes:
         screen.say(_sentence(change))
         screen.document(_as_document(change))
+
+
+def _counted(notice: Notice) -> str:
+    return f", {len(notice.recalled)} signals" if notice.recalled else ""
 
 
 def _sentence(change: Change) -> str:
