@@ -66,6 +66,14 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def numbers(name: str, default: str, *, minimum: int, maximum: int) -> list[int]:
+    """A comma-separated list of whole numbers within bounds."""
+    given = words(name, default)
+    if not all(word.isascii() and word.isdigit() and minimum <= int(word) <= maximum for word in given):
+        raise ImproperlyConfigured(f"{name} must be whole numbers from {minimum} to {maximum}, parted by commas.")
+    return [int(word) for word in given]
+
+
 def one_of(name: str, choices: tuple[str, ...], default: str) -> str:
     """One of a closed set of words."""
     value = text(name, default)

@@ -103,13 +103,35 @@ _NOTICE = {
     },
 }
 _FILTER = {"types": ["url", "domain"], "violations": ["grooming"]}
-_ATTEMPT = {"at": _AT, "signals": 12, "delivered": True, "status": 204, "error": "", "latency_ms": 84}
+_ATTEMPT = {
+    "at": _AT,
+    "kind": "batch",
+    "webhook_id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+    "signals": 12,
+    "delivered": True,
+    "status": 204,
+    "error": "",
+    "latency_ms": 84,
+    "settled": True,
+}
+_FAILED = {**_ATTEMPT, "delivered": False, "status": 503, "error": "http-status", "excerpt": "down for maintenance"}
+_LAG = {"signals": 0, "is_more": False, "seconds": 0.0}
 _ENDPOINT = {
     "id": "5f0c8d3e-2b1a-4c6d-9e8f-0a1b2c3d4e5f",
     "programme": "csea",
     "url": "https://hooks.acme.example/heliograph",
     "filter": _FILTER,
     "batch_size": 200,
+    "payload": "full",
+    "posts_per_minute": None,
+    "signatures": ["v1"],
+    "public_keys": [],
+    "has_ca_pem": False,
+    "alert_email": "",
+    "verified_at": "2026-10-01T08:00:01Z",
+    "old_secrets_valid_until": [],
+    "breaker": "closed",
+    "is_failing": False,
     "state": "active",
     "state_reason": "",
     "failures": 0,
@@ -170,6 +192,7 @@ _API_KEY = {
 EXAMPLES: dict[str, Any] = {
     "AddedEndpointShape": {
         **_ENDPOINT,
+        "verified_at": None,
         "last_success_at": None,
         "last_attempt": None,
         "secret": "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
@@ -177,17 +200,32 @@ EXAMPLES: dict[str, Any] = {
     "ApiKeyShape": _API_KEY,
     "ApiKeys": {"api_keys": [_API_KEY]},
     "AttemptShape": _ATTEMPT,
+    "AttemptsShape": {"attempts": [_FAILED], "before": None},
     "ChangedEndpointShape": {"state": "paused"},
     "CountsShape": _COUNTS,
     "EndpointShape": _ENDPOINT,
     "FallShape": {"compromised_at": "2026-11-01T22:15:00Z"},
     "FallenShape": {"revoked": [_KID, _PROPOSED_KID]},
     "FilterShape": _FILTER,
+    "HealthShape": {
+        "lag": _LAG,
+        "attempts": 1440,
+        "success_rate": 0.9986,
+        "p50_ms": 84,
+        "p99_ms": 310,
+        "breaker": "closed",
+        "breaker_since": None,
+        "failures": 0,
+        "failing_since": None,
+        "is_failing": False,
+        "next_attempt_at": _AT,
+    },
     "HubJwk": {**_JWK, "kid": _KID, "use": "sig"},
     "HubJwks": {"keys": [{**_JWK, "kid": _KID, "use": "sig"}]},
     "IndicatorShape": _INDICATOR,
     "ItemShape": _ITEM,
     "Jwk": _JWK,
+    "LagShape": _LAG,
     "Member": _MEMBER,
     "Members": {"members": [{"slug": "acme-social", "name": "Acme Social", "state": "active"}, _MEMBER]},
     "NewEndpointShape": {
@@ -231,6 +269,7 @@ EXAMPLES: dict[str, Any] = {
         "changes": ["The fragment was dropped."],
         "weaknesses": [],
     },
+    "ReplayShape": {"from": "2026-11-01T00:00:00Z"},
     "Roll": {"old_expires_in": 86400},
     "RolledApiKey": {
         **_API_KEY,
@@ -238,6 +277,8 @@ EXAMPLES: dict[str, Any] = {
         "token": "hg_dev_0000000000_0000000000000000000000000000000000000000000_2S7Hx4",
         "rolled_from": "1111111111",
     },
+    "RotationShape": {"old_valid_for": 86400},
+    "ShownAttemptShape": _FAILED,
     "SigningKeyShape": _SIGNING_KEY,
     "SigningKeys": {"keys": [_SIGNING_KEY]},
     "SubmissionShape": {

@@ -30,6 +30,7 @@ STATUS: dict[str, HTTPStatus] = {
     "empty-body": HTTPStatus.BAD_REQUEST,
     "endorsement-refused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "endpoint-held": HTTPStatus.CONFLICT,
+    "endpoint-tls-refused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "endpoint-url-refused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "internal-error": HTTPStatus.INTERNAL_SERVER_ERROR,
     "invalid-api-key-settings": HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -165,8 +165,8 @@ def _change_programme(said: _Said, at: datetime) -> None:
 def _stop_changed_endpoint(said: _Said, at: datetime) -> str:
     endpoint = stop_again(UUID(said.subjects["endpoint"]), reason=Stop.HUB_RESTORED, actor=ACTOR, at=at)
     return (
-        f"Endpoint {endpoint.id} of {said.subjects['partner']} is stopped: its address or filter was changed after the "
-        "backup. Its partner mends and resumes it."
+        f"Endpoint {endpoint.id} of {said.subjects['partner']} is stopped: its address, filter or secret was changed "
+        "after the backup. Its partner mends and resumes it."
     )
 
 
@@ -233,6 +233,7 @@ _VERBS: dict[str, Callable[[_Said, datetime], object]] = {
     "endpoint.changed": _stop_changed_endpoint,
     "endpoint.disabled": _stop_endpoint,
     "endpoint.removed": _remove_endpoint,
+    "endpoint.secret-rotated": _stop_changed_endpoint,
     "key.retired": lambda said, at: retire_key(
         said.subjects["key"], partner_slug=said.subjects["partner"], actor=ACTOR, at=at
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import django_stubs_ext
 
@@ -181,6 +182,25 @@ PURGE_AFTER_DAYS = environment.number("HELIOGRAPH_PURGE_AFTER_DAYS", 30, minimum
 ATTEMPT_DAYS = environment.number("HELIOGRAPH_ATTEMPT_DAYS", 30, minimum=1, maximum=3650)
 DELIVERY_TIMEOUT_SECONDS = environment.number("HELIOGRAPH_DELIVERY_TIMEOUT_SECONDS", 9, minimum=1, maximum=120)
 EGRESS_ALLOWED_CIDRS = environment.words("HELIOGRAPH_EGRESS_ALLOWED_CIDRS")  # private networks webhooks may reach
+EGRESS_PROXY = environment.text("HELIOGRAPH_EGRESS_PROXY")  # then the proxy makes the connections, and guards addresses
+DELIVERY_CLIENT_CERTIFICATE = environment.text("HELIOGRAPH_DELIVERY_CLIENT_CERTIFICATE").encode()  # PEM: chain and key
+RETRY_QUICK_SECONDS = environment.numbers("HELIOGRAPH_RETRY_QUICK_SECONDS", "5,30,120,300", minimum=1, maximum=86400)
+RETRY_PROBE_SECONDS = environment.number("HELIOGRAPH_RETRY_PROBE_SECONDS", 900, minimum=1, maximum=86400)
+RETRY_LATER_SECONDS = environment.number("HELIOGRAPH_RETRY_LATER_SECONDS", 3600, minimum=1, maximum=86400)
+RETRY_JITTER_PERCENT = environment.number("HELIOGRAPH_RETRY_JITTER_PERCENT", 20, minimum=0, maximum=50)
+FAILING_AFTER_HOURS = environment.number("HELIOGRAPH_FAILING_AFTER_HOURS", 120, minimum=1, maximum=8760)
+
+# ---------------------------------------------------------------- e-mail: for what must not be overlooked
+SMTP_URL = environment.text("HELIOGRAPH_SMTP_URL")  # smtp[s]://user:password@host:port; empty: nothing is mailed
+OPERATOR_EMAILS = environment.words("HELIOGRAPH_OPERATOR_EMAILS")
+DEFAULT_FROM_EMAIL = environment.text("HELIOGRAPH_EMAIL_FROM", f"heliograph@{urlsplit(PUBLIC_URL).hostname}")
+_SMTP = urlsplit(SMTP_URL)
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if SMTP_URL else 'dummy'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT = _SMTP.hostname or "", _SMTP.port or (465 if _SMTP.scheme == "smtps" else 587)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_SMTP.username or ""), unquote(_SMTP.password or "")
+EMAIL_USE_SSL = _SMTP.scheme == "smtps"
+EMAIL_USE_TLS = _SMTP.scheme == "smtp" and bool(EMAIL_HOST_USER)  # a password never travels in clear
+EMAIL_TIMEOUT = 10
 
 # ---------------------------------------------------------------- what one partner may ask: a second / at once
 # Two cores verify about 1,700 statements a second; a partner may bring that, and a backlog of a minute on top.

@@ -17,7 +17,18 @@ from signals.core import gates
 from signals.core.notices import RECALLED
 from signals.core.refusals import MembershipEnded, MembershipSuspended, NotFound
 from signals.core.states import State
-from signals.models import Attempt, Endpoint, NoticeHead, Signal, Statement, Submission, Verdict, Walk
+from signals.due import DUE_FROM, IS_DUE
+from signals.models import (
+    Attempt,
+    Endpoint,
+    FormerSecret,
+    NoticeHead,
+    Signal,
+    Statement,
+    Submission,
+    Verdict,
+    Walk,
+)
 
 _NOT_FOUND = "There is nothing here that this key may see."
 
@@ -113,6 +124,15 @@ def last_attempts(endpoint_ids: Iterable[UUID]) -> dict[UUID, Attempt]:
         names = [column.name for column in cursor.description or ()]
         rows = [Attempt.from_db("default", names, row) for row in cursor.fetchall()]
     return {row.endpoint_id: row for row in rows}
+
+
+def old_secrets(endpoint_ids: Iterable[UUID], *, at: datetime) -> dict[UUID, list[datetime]]:
+    """Until when replaced secrets still sign, by endpoint, in one query."""
+    rows = FormerSecret.objects.filter(endpoint_id__in=list(endpoint_ids), valid_until__gt=at).order_by("valid_until")
+    found: dict[UUID, list[datetime]] = {}
+    for endpoint_id, until in rows.values_list("endpoint_id", "valid_until"):
+        found.setdefault(endpoint_id, []).append(until)
+    return found
 
 
 def shown_reasons(reasons: Iterable[str]) -> list[str]:
@@ -235,24 +255,18 @@ SELECT attempt.* FROM unnest(%(endpoints)s::uuid[]) AS wanted (id), LATERAL (
     SELECT * FROM signals_attempt WHERE endpoint_id = wanted.id ORDER BY at DESC, id DESC LIMIT 1) AS attempt
 """
 
-_DUE = """
+_DUE = f"""
 SELECT
   EXISTS (SELECT 1 FROM signals_submission WHERE state = 'pending' AND next_attempt_at <= clock_timestamp()
              AND (lease_until IS NULL OR lease_until < clock_timestamp())),
   EXISTS (SELECT 1 FROM signals_signal WHERE state = 'verified' AND NOT is_awaiting_routing),
-  EXISTS (SELECT 1 FROM signals_endpoint endpoint
-             LEFT JOIN signals_head head ON head.programme_id = endpoint.programme_id
-             LEFT JOIN signals_walk walk ON walk.id = endpoint.walk_id
-           WHERE endpoint.state = 'active' AND endpoint.next_attempt_at <= clock_timestamp()
-             AND (endpoint.lease_until IS NULL OR endpoint.lease_until < clock_timestamp())
-             AND (walk.id IS NULL OR endpoint.position < coalesce(head.position, 0) OR walk.epoch <> %(epoch)s
-                  OR endpoint.is_leaving)),
+  EXISTS (SELECT 1 {DUE_FROM} WHERE {IS_DUE}),
   EXISTS (SELECT 1 FROM signals_notice WHERE position IS NULL)
     OR EXISTS (SELECT 1 FROM signals_head AS head LEFT JOIN signals_recallplace AS place USING (programme_id)
                 WHERE EXISTS (SELECT 1 FROM signals_change AS change
                                WHERE change.programme_id = head.programme_id AND change.kind = ANY (%(recalled)s)
                                  AND change.position > coalesce(place.position, 0)))
-"""
+"""  # noqa: S608  constants
 
 _OVERDUE = """
 SELECT

@@ -17,6 +17,7 @@ from partners.core.scopes import Scope
 from partners.core.states import KeyState, MembershipState, PartnerState
 from partners.lifecycle.endorse_key import endorse_key
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
+from signals.models import Endpoint
 
 LONG_AGO = datetime(2025, 1, 2, 8, 0, tzinfo=UTC)  # when companies joined and their keys became active
 NOON = datetime(2025, 6, 2, 12, 0, tzinfo=UTC)  # the moment at which things happen in tests
@@ -200,3 +201,10 @@ def an_api_key(
         revoked_at=revoked_at,
     )
     return token_of(credential, environment="dev")
+
+
+def verified(endpoint: Endpoint) -> Endpoint:
+    """The endpoint as if it had answered its challenge, for tests of what comes after."""
+    endpoint.verified_at = endpoint.created_at
+    endpoint.save(update_fields=["verified_at"])
+    return endpoint

@@ -62,12 +62,13 @@ def says(raw: bytes, *, keeps: bool = False) -> Behaviour:
 
 
 def accepts(status: int = 200, body: bytes = b"ok", *, after: float = 0.0) -> Behaviour:
-    """Answer with success, `after` seconds later."""
+    """Answer with success, `after` seconds later; repeat the challenge that a new address is sent."""
 
-    async def behave(_received: Received, writer: Writer) -> bool:
+    async def behave(received: Received, writer: Writer) -> bool:
         if after:
             await asyncio.sleep(after)
-        writer.write(answer(status, body=b"" if status == 204 else body))
+        says = received.json()["challenge"].encode() if b'"endpoint.challenge"' in received.body[:64] else body
+        writer.write(answer(status, body=b"" if status == 204 else says))
         await writer.drain()
         return True
 

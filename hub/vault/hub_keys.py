@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -15,6 +15,7 @@ from hub.vault.keyring import keyring
 from hub.vault.remembered import Remembered
 
 OVERLAP = timedelta(days=30)  # how long a replaced key stays in the JWKS for what it signed
+SIGNING_OVERLAP = timedelta(days=2)  # how long what must be known by its key is signed with the replaced one too
 _REMEMBER_SECONDS = 30.0
 
 
@@ -45,6 +46,14 @@ class HubKeys:
         """The key that signs now, made on first use."""
         file = _in_use(self._all(), datetime.now(UTC))
         return self._keys.get(file.name, lambda: self._load(file))
+
+    def signers(self) -> list[HubKey]:
+        """The key that signs now and, for a while, the one it replaced: newest first."""
+        now = datetime.now(UTC)
+        files = self._all()
+        at = files.index(_in_use(files, now))
+        replaced = files[at + 1 : at + 2] if files[at].used_from > now - SIGNING_OVERLAP else []
+        return [self._keys.get(file.name, partial(self._load, file)) for file in (files[at], *replaced)]
 
     def public_jwks(self) -> dict[str, list[dict[str, str]]]:
         """Keys to come, in use, and replaced within the overlap, newest first (RFC 7517)."""
@@ -90,6 +99,11 @@ class HubKeys:
 def current() -> HubKey:
     """The hub's key that signs now; ask for it each time, for it may be replaced within a minute."""
     return _hub_keys().current()
+
+
+def signers() -> list[HubKey]:
+    """The hub's key that signs now, and for two days also the one it replaced, for those who pinned that one."""
+    return _hub_keys().signers()
 
 
 def public_jwks() -> dict[str, list[dict[str, str]]]:

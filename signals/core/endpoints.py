@@ -1,4 +1,4 @@
-"""Why an endpoint gets no POSTs, in closed words, and which of them its partner may lift by itself."""
+"""Why an endpoint gets no POSTs, what it is sent and how signed, in closed words."""
 
 from __future__ import annotations
 
@@ -29,3 +29,23 @@ STATE_OF: Final = {
 }
 HELD: Final = frozenset({Stop.PAUSED_BY_OPERATOR.value, Stop.DISABLED_BY_OPERATOR.value})
 """What only the operator lifts; the rest the partner did itself, or can mend."""
+
+
+class Payload(StrEnum):
+    """What a batch holds of each signal."""
+
+    FULL = "full"  # everything, with the author's JWS
+    THIN = "thin"  # id, revision, state and time only, for those who then pull
+
+
+class Letter(StrEnum):
+    """What kind of POST it was; kept with the attempt."""
+
+    BATCH = "batch"
+    CHALLENGE = "challenge"
+    TEST = "test"
+    FAREWELL = "farewell"
+
+
+SIGNATURES: Final = ("v1", "v1a")
+"""Standard Webhooks 1.0: HMAC-SHA256 by the endpoint's secret, always; Ed25519 by the hub's key, when asked for."""

@@ -453,6 +453,16 @@ class EndpointHeld(RequestRefusal):
     code = "endpoint-held"
 
 
+class EndpointTlsRefused(RequestRefusal):
+    """The CA bundle of the endpoint cannot be used.
+
+    `ca_pem` holds certificates in PEM form, one after the other; the chain of the receiver must lead to one of them.
+    Leave it empty for the authorities that everybody trusts.
+    """
+
+    code = "endpoint-tls-refused"
+
+
 class WarningListUnusable(RequestRefusal):
     """The warning list cannot be imported.
 

@@ -35,6 +35,7 @@ class Failure(StrEnum):
     PROTOCOL = "protocol"  # the answer was not HTTP, or had oversized headers
     REDIRECT = "redirect"  # 3xx: never followed
     HTTP_STATUS = "http-status"  # any other status but 2xx
+    NO_ECHO = "no-echo"  # a challenge was answered with 2xx, and not repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 _encode = msgspec.json.Encoder().encode
 
 
-def batch(*, programme: str, channel: str, epoch: int, walk: int, listed: bool, items: Sequence[bytes]) -> bytes:
+def batch(
+    *, programme: str, channel: str, epoch: int, walk: int, listed: bool, items: bytes, is_thin: bool = False
+) -> bytes:
     """A `feed.batch`: it names its channel, epoch and walk, and says `listed` when it completes the walk's listing.
 
-    `items` are JSON objects already; they are joined, never decoded and encoded again.
+    `items` are JSON objects already, joined by commas; they are never decoded and encoded again. A thin batch is a
+    `feed.changes`: its items say what changed and not what it is, so nobody may take it for the whole.
     """
-    envelope = _envelope("feed.batch", programme=programme, channel=channel, epoch=epoch, walk=walk, listed=listed)
-    return b"".join((envelope[:-1], b',"items":[', b",".join(items), b"]}"))
+    kind = "feed.changes" if is_thin else "feed.batch"
+    envelope = _envelope(kind, programme=programme, channel=channel, epoch=epoch, walk=walk, listed=listed)
+    return b"".join((envelope[:-1], b',"items":[', items, b"]}"))
+
+
+def challenge(*, endpoint: str, challenge: str) -> bytes:
+    """An `endpoint.challenge`: answer 2xx with a body that repeats `challenge`, to be sent anything else."""
+    return _envelope("endpoint.challenge", endpoint=endpoint, challenge=challenge)
+
+
+def test(*, endpoint: str) -> bytes:
+    """An `endpoint.test`: nothing is to be done but to verify it and answer 2xx."""
+    return _envelope("endpoint.test", endpoint=endpoint)
 
 
 def farewell(*, programme: str, channel: str, epoch: int, walk: int) -> bytes:

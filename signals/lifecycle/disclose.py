@@ -6,7 +6,7 @@ may not see leaves no trace in a page, its length or its cursor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 from django.db import connection, transaction
 
-from hub.ledger.record import record
+from hub.ledger.record import Event, record_many
 from hub.vault import keyring
 from partners import public
 from partners.public import MembershipFacts
@@ -49,23 +49,59 @@ def read_page(place: Place, *, reader: Reader, limit: int, at: datetime, up_to: 
 
     Refuses CursorExpired when tombstones after the place have been forgotten, which only the page's own snapshot knows.
     """
-    walk = place.walk
     with transaction.atomic():
-        head, purged_to, rows = _rows(place, reader=reader, limit=limit, up_to=up_to)
-        if max(place.position, walk.floor) < purged_to:
-            raise CursorExpired(FORGOTTEN)
-        end = head if up_to is None else min(head, up_to)
-        fitting = _fitting(rows, limit)
-        more = len(rows) > fitting
-        rows = rows[:fitting]
-        to = rows[-1].position if more else max(end, place.position)
-        listed = place.position < walk.floor <= to
-        if rows or listed:
-            _record(place, to=to, head=head, rows=rows, reader=reader, at=at)
-    return Page(Place(walk, to), rows, more, listed, reader)
+        page = look(place, reader=reader, limit=limit, up_to=up_to)
+        if not page.is_silent:
+            record_shown([shown(place, page)], at=at)
+    return page
 
 
-class _Row(NamedTuple):
+def look(place: Place, *, reader: Reader, limit: int, up_to: int | None = None) -> Page:
+    """The same page, not recorded: who shows it to anybody records it first."""
+    walk = place.walk
+    head, purged_to, rows = _rows(place, reader=reader, limit=limit, up_to=up_to)
+    if max(place.position, walk.floor) < purged_to:
+        raise CursorExpired(FORGOTTEN)
+    rows, to, more = cut(rows, limit=limit, end=head if up_to is None else min(head, up_to), after=place.position)
+    return Page(Place(walk, to), rows, more, place.position < walk.floor <= to, reader, head)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is about to leave: so many items of (from, to] of a walk, as one snapshot had them."""
+
+    place: Place  # before it
+    to: int
+    head: int
+    count: int
+    root: bytes
+    partner_slug: str
+    programme_slug: str
+
+
+def shown(place: Place, page: Page) -> Shown:
+    """The record of a page read after a place."""
+    names = page.reader.slug, page.reader.programme_slug
+    return Shown(place, page.place.position, page.head, page.count, page.root, *names)
+
+
+def record_shown(pages: Sequence[Shown], *, at: datetime) -> None:
+    """Write down what is disclosed, in the caller's transaction and before the first byte leaves."""
+    columns: list[list[Any]] = [
+        [page.place.walk.pk for page in pages],
+        [page.place.position for page in pages],
+        [page.to for page in pages],
+        [page.head for page in pages],
+        [page.count for page in pages],
+        [page.root for page in pages],
+        [page.place.walk.programme_id for page in pages],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_DISCLOSED, [at, *columns])
+    record_many([_event(page, at=at) for page in pages])
+
+
+class Row(NamedTuple):
     """Ids and times stay as PostgreSQL wrote them: reading and writing them again would cost half the page."""
 
     position: int
@@ -86,20 +122,21 @@ class Page:
     """What one page holds, where it ends, and whether it completes the walk's listing."""
 
     place: Place  # where the reader stands after this page
-    rows: list[_Row]
+    rows: list[Row]
     more: bool
     listed: bool
     reader: Reader
+    head: int  # of the snapshot that it was read from
+
+    @property
+    def root(self) -> bytes:
+        """The Merkle root that its disclosure commits to."""
+        return root_of_rows(self.rows)
 
     @property
     def items(self) -> list[bytes]:
         """Its items as JSON. Rendered when asked for, since opening what is sealed has no place in a transaction."""
-        said = keyring.open_many(
-            [(row.sealed, SEALED_FOR + row.statement_id) for row in self.rows if row.sealed is not None]
-        )
-        live = iter(said)
-        slugs = self.reader.slugs
-        return [_live(row, slugs, next(live)) if row.sealed is not None else _tombstone(row) for row in self.rows]
+        return items_of(self.rows, self.reader.slugs)
 
     @property
     def count(self) -> int:
@@ -112,11 +149,28 @@ class Page:
         return not self.rows and not self.listed
 
 
+def root_of_rows(rows: Iterable[Row]) -> bytes:
+    """The RFC 6962 root over (signal, revision) pairs, in order of position."""
+    return root_of_packed(bytes.fromhex(row.id.replace("-", "")) + row.revision.to_bytes(8, "big") for row in rows)
+
+
+def items_of(rows: Sequence[Row], slugs: Mapping[int, str]) -> list[bytes]:
+    """What a reader is shown of these rows, as JSON objects."""
+    said = keyring.open_many([(row.sealed, SEALED_FOR + row.statement_id) for row in rows if row.sealed is not None])
+    live = iter(said)
+    return [_live(row, slugs, next(live)) if row.sealed is not None else _tombstone(row) for row in rows]
+
+
+def thin_items_of(rows: Sequence[Row]) -> list[bytes]:
+    """The same with id, revision, state and time only; nothing sealed is opened."""
+    return [_tombstone(row) for row in rows]
+
+
 def page_query(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tuple[str, dict[str, Any]]:
     """The one statement that reads a page and one row more, with its parameters."""
     walk = place.walk
     wanted = walk.filter
-    clauses = [clause for name, clause in _FILTERS.items() if wanted.get(name)]
+    clauses = [clause for name, clause in FILTERS.items() if wanted.get(name)]
     if not wanted.get("own"):
         clauses.append("signal.issuer_id <> %(partner)s")
     if up_to is not None:
@@ -128,23 +182,36 @@ def page_query(place: Place, *, reader: Reader, limit: int, up_to: int | None) -
         "floor": walk.floor,
         "limit": limit + 1,
         "up_to": up_to,
-        **{name: wanted[name] for name in _FILTERS if wanted.get(name)},
+        **{name: wanted[name] for name in FILTERS if wanted.get(name)},
     }
 
 
-def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tuple[int, int, list[_Row]]:
+def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tuple[int, int, list[Row]]:
     query, parameters = page_query(place, reader=reader, limit=limit, up_to=up_to)
-    # psycopg's own cursor, for it reads binary: as text, every sealed byte would be written and read as two.
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(_IN_ORDER)
-        found = cursor.execute(query, parameters, binary=True).fetchall()
+    found = in_order(query, parameters)
     head, purged_to = found[0][:2]
-    rows = [_Row._make(row[2:]) for row in found if row[2] is not None]
+    rows = [Row._make(row[2:]) for row in found if row[2] is not None]
     rows.sort()  # by position; PostgreSQL would sort them with all that is sealed in them
     return head or 0, purged_to or 0, rows
 
 
-def _fitting(rows: list[_Row], limit: int) -> int:
+def in_order(query: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """What a query finds that reads a feed along its indexes."""
+    # psycopg's own cursor, for it reads binary: as text, every sealed byte would be written and read as two.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(_IN_ORDER)
+        return cursor.execute(query, parameters, binary=True).fetchall()
+
+
+def cut(rows: list[Row], *, limit: int, end: int, after: int) -> tuple[list[Row], int, bool]:
+    """What of `rows`, read one beyond the limit, makes a page; where the page ends, and whether more follows."""
+    fitting = _fitting(rows, limit)
+    more = len(rows) > fitting
+    rows = rows[:fitting]
+    return rows, rows[-1].position if more else max(end, after), more
+
+
+def _fitting(rows: list[Row], limit: int) -> int:
     """How many of these rows make a page: at most `limit`, at most MAX_PAGE_BYTES, at least one if there is any."""
     size = 0
     for number, row in enumerate(rows[:limit]):
@@ -154,30 +221,27 @@ def _fitting(rows: list[_Row], limit: int) -> int:
     return limit
 
 
-def _record(place: Place, *, to: int, head: int, rows: list[_Row], reader: Reader, at: datetime) -> None:
-    root = root_of_packed(bytes.fromhex(row.id.replace("-", "")) + row.revision.to_bytes(8, "big") for row in rows)
-    walk = place.walk
-    with connection.cursor() as cursor:
-        cursor.execute(_DISCLOSED, [walk.pk, place.position, to, head, len(rows), root, at, walk.programme_id])
-    is_pull = place.walk.channel == "pull"
-    record(
+def _event(page: Shown, *, at: datetime) -> Event:
+    walk = page.place.walk
+    is_pull = walk.channel == "pull"
+    return Event(
         "feed.disclosed" if is_pull else "delivery.disclosed",
-        actor=f"partner:{reader.slug}" if is_pull else "system:deliverer",
+        actor=f"partner:{page.partner_slug}" if is_pull else "system:deliverer",
         at=at,
-        subjects=[f"partner:{reader.slug}", f"programme:{reader.programme_slug}"],
-        facts={"channel": place.walk.channel, "walk": place.walk.pk, "count": len(rows), "root": root.hex()},
+        subjects=(f"partner:{page.partner_slug}", f"programme:{page.programme_slug}"),
+        facts={"channel": walk.channel, "walk": walk.pk, "count": page.count, "root": page.root.hex()},
     )
 
 
 # Every value spliced in below is from a closed set (ids, states, slugs, times, permitted actions): nothing to escape.
 
 
-def _tombstone(row: _Row) -> bytes:
+def _tombstone(row: Row) -> bytes:
     facts = f'"revision":{row.revision},"state":"{row.removal or row.state}","changed_at":"{_time(row.changed_at)}"'
     return f'{{"id":"{row.id}",{facts}}}'.encode("ascii")
 
 
-def _live(row: _Row, slugs: Mapping[int, str], said: bytes) -> bytes:
+def _live(row: Row, slugs: Mapping[int, str], said: bytes) -> bytes:
     """A live signal: what moves, and the members that `examine` rendered and sealed when it came."""
     _, identity, revision, state, _, issuer, changed_at, received_at, permitted, *_ = row
     allowed = '"investigate"' if state == "restricted" else _words(permitted)
@@ -201,14 +265,17 @@ def _words(array: str) -> str:
     return ",".join(f'"{word}"' for word in array[1:-1].split(",") if word)
 
 
-# Never before the head it was read at, whatever this process's clock says: questions about a change look at the
+# Never before the head they were read at, whatever this process's clock says: questions about a change look at the
 # disclosures from its time on.
 _DISCLOSED = """
 INSERT INTO signals_disclosure (walk_id, from_position, to_position, head, count, root, at)
-SELECT %s, %s, %s, %s, %s, %s, greatest(%s, (SELECT at FROM signals_head WHERE programme_id = %s))
+SELECT page.walk_id, page.from_position, page.to_position, page.head, page.count, page.root,
+       greatest(%s, (SELECT at FROM signals_head WHERE programme_id = page.programme_id))
+  FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::int[], %s::bytea[], %s::bigint[])
+       AS page (walk_id, from_position, to_position, head, count, root, programme_id)
 """
 
-_FILTERS = {
+FILTERS = {
     "types": "signal.indicator_type = ANY(%(types)s)",
     "violations": "signal.violation = ANY(%(violations)s)",
     "issuers": "signal.issuer_id = ANY(%(issuers)s)",

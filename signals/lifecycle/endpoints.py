@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Literal
+from datetime import datetime, timedelta
+from typing import Final, Literal, TypedDict, Unpack
 
 from django.db import connection, transaction
 
@@ -15,19 +15,37 @@ from hub.vault import keyring
 from partners import public
 from partners.public import MembershipFacts
 from signals import wake
+from signals.core.breaker import Breaker
 from signals.core.endpoints import HELD, STATE_OF, Stop
-from signals.core.refusals import EndpointHeld, NotFound, TooManyEndpoints
+from signals.core.refusals import EndpointHeld, EndpointTlsRefused, NotFound, TooManyEndpoints
 from signals.delivery.signing import Secret
+from signals.delivery.tls import Tls, UnusableTls, context_of
 from signals.delivery.urls import check_url
-from signals.lifecycle.deliver import egress, secret_context
-from signals.models import Endpoint
+from signals.lifecycle.deliver import egress
+from signals.lifecycle.letters import channel_of, secret_context
+from signals.lifecycle.walk import NEVER_LISTED, START, a_walk, position_at
+from signals.models import Endpoint, FormerSecret, Head, Walk
 
 MAX_ENDPOINTS: Final = 20  # of one partner in one programme: each costs a rendering and a POST for every change
+MAX_OVERLAP: Final = timedelta(days=7)
+OVERLAP: Final = timedelta(days=1)
+_MAX_FORMER: Final = 4  # secrets that sign beside the new one: every one lengthens the header
+
+
+class Terms(TypedDict, total=False):
+    """How a partner wants to be delivered to; what is left out stays, or is the default of a new endpoint."""
+
+    batch_size: int  # signals in one POST, 1 to 1,000
+    payload: Literal["full", "thin"]
+    posts_per_minute: int | None  # None: as fast as it answers
+    signatures: Sequence[str]  # "v1" always, "v1a" if wanted
+    ca_pem: str  # roots that its certificate must lead to; empty: the system's
+    alert_email: str
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A new endpoint and its secret, which is shown this once."""
+    """An endpoint and a new secret of its, which is shown this once."""
 
     endpoint: Endpoint
     secret: str
@@ -38,13 +56,13 @@ def add_endpoint(
     *,
     url: str,
     filter: Mapping[str, Sequence[object]],  # noqa: A002  the word of the API
-    batch_size: int,
     actor: str,
     at: datetime,
+    **terms: Unpack[Terms],
 ) -> Added:
-    """Register an address; delivery begins with a walk from the start of the feed.
+    """Register an address; once it has repeated a challenge, delivery begins with a walk from the start of the feed.
 
-    Refuses EndpointUrlRefused, and TooManyEndpoints beyond 20 per partner and programme.
+    Refuses EndpointUrlRefused, EndpointTlsRefused, and TooManyEndpoints beyond 20 per partner and programme.
     """
     identity = uuid.uuid4()
     secret = Secret.new().text
@@ -53,13 +71,12 @@ def add_endpoint(
         partner_id=member.partner_id,
         programme_id=member.programme_id,
         url=check_url(url, egress()),
-        sealed_secret=keyring.sealer("hub", "always").seal(secret.encode("ascii"), context=secret_context(identity)),
-        filter={name: list(values) for name, values in filter.items() if values},
-        batch_size=batch_size,
-        max_batch_size=batch_size,
+        sealed_secret=_sealed(secret, identity),
+        filter=_filter(filter),
         next_attempt_at=at,
         created_at=at,
     )
+    _agree(endpoint, terms, at=at)
     with transaction.atomic():
         _take_turn(member)
         own = Endpoint.objects.filter(partner_id=member.partner_id, programme_id=member.programme_id)
@@ -76,39 +93,146 @@ def change_endpoint(
     *,
     partner_id: int,
     url: str | None = None,
-    batch_size: int | None = None,
     filter: Mapping[str, Sequence[object]] | None = None,  # noqa: A002  the word of the API
     state: Literal["active", "paused"] | None = None,
     actor: str,
     at: datetime,
+    **terms: Unpack[Terms],
 ) -> Endpoint:
     """What its partner may change, all of it or nothing; None leaves a thing as it is.
 
-    With another address or size of batches its place in the feed stays, also while it is paused. A filter begins a new
-    walk: nothing that the old one hid may be missing. Refuses EndpointUrlRefused, and EndpointHeld for pausing or
-    resuming what the operator stopped.
+    With another address or other terms its place in the feed stays, also while it is paused; a new address is sent a
+    challenge first. A filter begins a new walk: nothing that the old one hid may be missing. Refuses
+    EndpointUrlRefused, EndpointTlsRefused, and EndpointHeld for pausing or resuming what the operator stopped.
     """
     with transaction.atomic():
         endpoint = _lock(endpoint_id, partner_id)
         if state is not None and endpoint.state_reason in HELD:
             raise EndpointHeld("The hub's operator stopped this endpoint, and only the operator starts it again.")
-        if url is not None:
-            endpoint.url = check_url(url, egress())
-        if batch_size is not None:
-            endpoint.max_batch_size = batch_size
-            endpoint.batch_size = min(endpoint.batch_size, batch_size)
-        if filter is not None:
-            endpoint.filter = {name: list(values) for name, values in filter.items() if values}
-            endpoint.walk, endpoint.position, endpoint.in_flight_to = None, -1, None
-            endpoint.lease_token = endpoint.lease_until = None  # what is in the air settles nothing any more
+        if url is not None and url != endpoint.url:
+            endpoint.url, endpoint.verified_at = check_url(url, egress()), None
             endpoint.next_attempt_at = at
-        if any(wish is not None for wish in (url, batch_size, filter)):
+        _agree(endpoint, terms, at=at)
+        if filter is not None:
+            endpoint.filter = _filter(filter)
+            _walk_anew(endpoint, None, START, at=at)
+        if url is not None or filter is not None or terms:
             endpoint.save(update_fields=_CHANGEABLE)
             _record_by("endpoint.changed", endpoint, actor=actor, at=at)
             wake.deliver()
         if state is not None:
             _put(endpoint, Stop.PAUSED_BY_PARTNER if state == "paused" else None, actor=actor, at=at)
     return endpoint
+
+
+def rotate_secret(
+    endpoint_id: uuid.UUID, *, partner_id: int, old_valid_for: timedelta = OVERLAP, actor: str, at: datetime
+) -> Added:
+    """Give it a new secret; the old one signs beside it for a while, at most seven days, so that nothing is lost.
+
+    ValueError for another duration. With more than four old ones the oldest ends now.
+    """
+    if not timedelta() <= old_valid_for <= MAX_OVERLAP:
+        raise ValueError("An old secret stays valid for zero to seven days.")
+    secret = Secret.new().text
+    with transaction.atomic():
+        endpoint = _lock(endpoint_id, partner_id)
+        former = FormerSecret.objects.filter(endpoint=endpoint)
+        kept = former.filter(valid_until__gt=at).order_by("-id").values_list("pk", flat=True)[: _MAX_FORMER - 1]
+        former.exclude(pk__in=list(kept)).delete()
+        if old_valid_for:
+            FormerSecret.objects.create(
+                endpoint=endpoint, sealed=endpoint.sealed_secret, valid_until=at + old_valid_for
+            )
+        endpoint.sealed_secret = _sealed(secret, endpoint.id)
+        endpoint.save(update_fields=["sealed_secret"])
+        _record_by("endpoint.secret-rotated", endpoint, actor=actor, at=at)
+    return Added(endpoint, secret)
+
+
+def replay(endpoint_id: uuid.UUID, *, partner_id: int, since: datetime | None, actor: str, at: datetime) -> Endpoint:
+    """Begin a new walk of its feed: from the start (None), or with what changed at or after a moment.
+
+    However far back: where tombstones of that time have been forgotten, it is the start. A paused or disabled endpoint
+    stays so and goes on from there. What is in the air settles nothing any more.
+    """
+    with transaction.atomic():
+        endpoint = _lock(endpoint_id, partner_id)
+        walk, position = None, START
+        if since is not None:
+            member = public.membership(endpoint.partner_id, _programme_slug(endpoint), at=at)
+            after = position_at(endpoint.programme_id, since)
+            head = Head.objects.filter(programme_id=endpoint.programme_id).first()
+            if member is not None and head is not None and after >= max(head.purged_to, 0):
+                channel = channel_of(endpoint)
+                walk = a_walk(member, channel=channel, filter=endpoint.filter, floor=NEVER_LISTED, at=at)
+                walk.save(force_insert=True)
+                position = after
+        _walk_anew(endpoint, walk, position, at=at)
+        endpoint.save(update_fields=_CHANGEABLE)
+        _record_by("endpoint.replayed", endpoint, actor=actor, at=at)
+        wake.deliver()
+    return endpoint
+
+
+def send_test(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: datetime) -> Endpoint:
+    """Have an event without content sent to it, at once, also while it is paused; the attempt tells what came of it."""
+    del actor  # nothing of the hub's changes, so nothing is recorded
+    with transaction.atomic():
+        endpoint = _lock(endpoint_id, partner_id)
+        if endpoint.state == "disabled":
+            raise EndpointHeld("This endpoint is disabled; resume it first.")
+        endpoint.test_asked_at = endpoint.next_attempt_at = at
+        endpoint.save(update_fields=["test_asked_at", "next_attempt_at"])
+        wake.deliver()
+    return endpoint
+
+
+def _walk_anew(endpoint: Endpoint, walk: Walk | None, position: int, *, at: datetime) -> None:
+    """Put it at the beginning of a walk; None: the deliverer begins one, and what is in the air settles nothing."""
+    endpoint.walk, endpoint.position, endpoint.in_flight_to = walk, position, None
+    endpoint.lease_token = endpoint.lease_until = None
+    endpoint.next_attempt_at = at
+
+
+def _agree(endpoint: Endpoint, terms: Terms, *, at: datetime) -> None:
+    if "batch_size" in terms:
+        endpoint.max_batch_size = terms["batch_size"]
+        endpoint.batch_size = min(endpoint.batch_size, terms["batch_size"]) if endpoint.walk else terms["batch_size"]
+    if "payload" in terms:
+        endpoint.payload = terms["payload"]
+    if "posts_per_minute" in terms:
+        endpoint.posts_per_minute = terms["posts_per_minute"]
+    if "alert_email" in terms:
+        endpoint.alert_email = terms["alert_email"]
+    if "ca_pem" in terms:
+        endpoint.ca_pem = _checked_roots(terms["ca_pem"])
+    if "signatures" in terms:
+        has_v1a = "v1a" in terms["signatures"]
+        if endpoint.has_v1a and not has_v1a:
+            endpoint.v1a_until = at + OVERLAP  # as with a secret: who still checks the old way has a day
+        endpoint.has_v1a = has_v1a
+
+
+def _checked_roots(ca_pem: str) -> str:
+    if ca_pem:
+        try:
+            context_of(Tls(ca_pem=ca_pem))
+        except UnusableTls:
+            raise EndpointTlsRefused("The CA bundle is not a PEM of certificates.", pointer="/ca_pem") from None
+    return ca_pem
+
+
+def _filter(wanted: Mapping[str, Sequence[object]]) -> dict[str, list[object]]:
+    return {name: list(values) for name, values in wanted.items() if values}
+
+
+def _sealed(secret: str, endpoint_id: uuid.UUID) -> bytes:
+    return keyring.sealer("hub", "always").seal(secret.encode("ascii"), context=secret_context(endpoint_id))
+
+
+def _programme_slug(endpoint: Endpoint) -> str:
+    return public.programme_by_id(endpoint.programme_id).slug
 
 
 def pause_endpoint(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: datetime) -> Endpoint:
@@ -142,7 +266,8 @@ def stop_again(endpoint_id: uuid.UUID, *, reason: Stop, actor: str, at: datetime
 
 
 _CHANGEABLE = [
-    *("url", "max_batch_size", "batch_size", "filter", "walk", "position", "in_flight_to"),
+    *("url", "verified_at", "max_batch_size", "batch_size", "filter", "walk", "position", "in_flight_to"),
+    *("payload", "posts_per_minute", "alert_email", "ca_pem", "has_v1a", "v1a_until"),
     *("lease_token", "lease_until", "next_attempt_at"),
 ]
 _ACTIONS = {"active": "endpoint.enabled", "deleted": "endpoint.removed"}  # else it was switched off
@@ -157,11 +282,15 @@ def _put(endpoint: Endpoint, stop: Stop | None, *, actor: str, at: datetime) -> 
     """Stop a locked endpoint, or with None let it go on."""
     endpoint.state, endpoint.state_reason = (STATE_OF[stop], stop.value) if stop is not None else ("active", "")
     endpoint.lease_token = endpoint.lease_until = None
-    endpoint.failures, endpoint.next_attempt_at = 0, at
+    endpoint.failures, endpoint.breaker, endpoint.breaker_since = 0, Breaker.CLOSED.value, None
+    endpoint.failing_since = endpoint.failing_told_at = endpoint.failing_mailed_at = None
+    endpoint.next_attempt_at = at
     if stop is Stop.REMOVED:
-        endpoint.sealed_secret, endpoint.url = b"", ""
-    fields = ["state", "state_reason", "lease_token", "lease_until", "failures", "next_attempt_at"]
-    endpoint.save(update_fields=[*fields, "sealed_secret", "url"])
+        endpoint.sealed_secret, endpoint.url, endpoint.alert_email = b"", "", ""
+        FormerSecret.objects.filter(endpoint=endpoint).delete()
+    fields = ["state", "state_reason", "lease_token", "lease_until", "failures", "breaker", "breaker_since"]
+    fields += ["failing_since", "failing_told_at", "failing_mailed_at", "next_attempt_at"]
+    endpoint.save(update_fields=[*fields, "sealed_secret", "url", "alert_email"])
     _record_by(_ACTIONS.get(endpoint.state, "endpoint.disabled"), endpoint, actor=actor, at=at)
     wake.deliver()
     return endpoint
@@ -199,5 +328,6 @@ def _record(action: str, endpoint: Endpoint, partner: str, programme: str, *, ac
             "reason": endpoint.state_reason,
             "filter": sorted(endpoint.filter),
             "batch_size": endpoint.max_batch_size,
+            "payload": endpoint.payload,
         },
     )

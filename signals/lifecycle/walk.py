@@ -20,9 +20,10 @@ from hub.ledger.mirror import current_epoch
 from hub.vault import keyring
 from partners.public import MembershipFacts
 from signals.core.refusals import CursorExpired, CursorFilterChanged, CursorInvalid
-from signals.models import Head, Walk
+from signals.models import Change, Head, Walk
 
 FORGOTTEN = "The feed no longer remembers everything since this cursor; walk again from the start."
+NEVER_LISTED = -1  # the floor of a walk from a time: it brings no list of everything, so nothing may be dropped by it
 START = -1  # a walk starts before position 0, so that even an empty feed has a first page that reaches its floor
 _LAYOUT = struct.Struct(">BIqq")  # version, epoch, walk, position
 _VERSION = 1
@@ -41,20 +42,45 @@ class Place:
 
 def start_walk(member: MembershipFacts, *, channel: str, filter: Filter, at: datetime) -> Place:  # noqa: A002
     """Begin a new walk from the start of the programme's feed; its floor is the head at this moment."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT position FROM signals_head WHERE programme_id = %s", [member.programme_id])
-        row = cursor.fetchone()
-    walk = Walk.objects.create(
+    floor = Head.objects.filter(programme_id=member.programme_id).values_list("position", flat=True).first() or 0
+    walk = a_walk(member, channel=channel, filter=filter, floor=floor, at=at)
+    walk.save(force_insert=True)
+    return Place(walk, START)
+
+
+def a_walk(
+    member: MembershipFacts,
+    *,
+    channel: str,
+    filter: Filter,  # noqa: A002
+    floor: int,
+    at: datetime,
+) -> Walk:
+    """A walk that is to be saved. Its floor is the head at this moment, or NEVER_LISTED for one from a time."""
+    return Walk(
         partner_id=member.partner_id,
         programme_id=member.programme_id,
         channel=channel,
         epoch=current_epoch(),
         generation=member.generation,
         filter=dict(filter),
-        floor=row[0] if row else 0,
+        floor=floor,
         started_at=at,
     )
-    return Place(walk, START)
+
+
+def position_at(programme_id: int, moment: datetime) -> int:
+    """The last position before a moment, START if there is none: positions' times never run backwards.
+
+    Found by halving, some twenty look-ups however long the feed: an index by time would cost every move.
+    """
+    low, high = 0, Head.objects.filter(programme_id=programme_id).values_list("position", flat=True).first() or 0
+    while low < high:  # everything up to `low` lies before the moment; nothing after `high` does
+        middle = (low + high + 1) // 2
+        changes = Change.objects.filter(programme_id=programme_id, position__lte=middle).order_by("-position")
+        at = changes.values_list("at", flat=True).first()
+        low, high = (middle, high) if at is None or at < moment else (low, middle - 1)
+    return low or START
 
 
 def start_or_share_walk(member: MembershipFacts, *, channel: str, filter: Filter, at: datetime) -> Place:  # noqa: A002
@@ -73,13 +99,18 @@ def start_or_share_walk(member: MembershipFacts, *, channel: str, filter: Filter
 
 def is_over(place: Place, *, member: MembershipFacts) -> bool:
     """Whether a walk must be begun anew: another epoch or membership, or tombstones it needed have been forgotten."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT purged_to FROM signals_head WHERE programme_id = %s", [place.walk.programme_id])
+        row = cursor.fetchone()
+    return is_spent(place, member=member, purged_to=row[0] if row is not None else 0)
+
+
+def is_spent(place: Place, *, member: MembershipFacts, purged_to: int) -> bool:
+    """The same for a reader that knows where its feed's memory of tombstones begins."""
     walk = place.walk
     if walk.epoch != current_epoch() or walk.generation != member.generation:
         return True
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT purged_to FROM signals_head WHERE programme_id = %s", [walk.programme_id])
-        row = cursor.fetchone()
-    return row is not None and max(place.position, walk.floor) < row[0]
+    return max(place.position, walk.floor) < purged_to
 
 
 def seal_cursor(place: Place) -> str:

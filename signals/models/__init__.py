@@ -7,7 +7,7 @@ notices     what the hub tells one partner
 screening   warning lists of well-known harmless values, and keys that fell
 """
 
-from signals.models.delivery import Attempt, Disclosure, Endpoint
+from signals.models.delivery import Attempt, Disclosure, Endpoint, FormerSecret
 from signals.models.feed import Change, Head, Route, Signal, Walk
 from signals.models.notices import Notice, NoticeHead, RecallPlace
 from signals.models.screening import Distrust, Sweep, WarningEntry, WarningList
@@ -19,6 +19,7 @@ __all__ = [
     "Disclosure",
     "Distrust",
     "Endpoint",
+    "FormerSecret",
     "Head",
     "Notice",
     "NoticeHead",

@@ -6,6 +6,9 @@ import uuid
 
 from django.db import models
 
+from signals.core.breaker import Breaker
+from signals.core.endpoints import Letter, Payload
+
 
 class Endpoint(models.Model):
     """A partner's webhook address, with its own cursor: delivering is reading after it, posting, advancing on 2xx."""
@@ -32,12 +35,37 @@ class Endpoint(models.Model):
     )  # the membership of its walk is over: a last word or a new walk is due
     created_at = models.DateTimeField()
     last_success_at = models.DateTimeField(null=True)
+    payload = models.CharField(max_length=4, default=Payload.FULL.value, db_default=Payload.FULL.value)
+    verified_at = models.DateTimeField(null=True)  # when it answered the challenge; before, it gets nothing else
+    test_asked_at = models.DateTimeField(null=True)  # a test event is due
+    posts_per_minute = models.IntegerField(null=True)  # what the partner wants at most; null: as fast as it answers
+    has_v1a = models.BooleanField(default=False, db_default=False)
+    v1a_until = models.DateTimeField(null=True)  # switched off, but signed with until then
+    ca_pem = models.TextField(default="", db_default="")  # roots that its certificate must lead to; or the system's
+    alert_email = models.EmailField(default="", db_default="", blank=True)  # who hears when it fails
+    breaker = models.CharField(max_length=9, default=Breaker.CLOSED.value, db_default=Breaker.CLOSED.value)
+    breaker_since = models.DateTimeField(null=True)
+    failing_since = models.DateTimeField(null=True)  # the first failure since the last success
+    failing_told_at = models.DateTimeField(null=True)  # when it was marked failing, loudly
+    failing_mailed_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(state__in=["active", "paused", "disabled", "deleted"]),
                 name="an_endpoint_is_in_a_known_state",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(breaker__in=[state.value for state in Breaker]),
+                name="an_endpoints_breaker_is_closed_open_or_half_open",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(payload__in=[form.value for form in Payload]),
+                name="an_endpoints_payload_is_full_or_thin",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(posts_per_minute__isnull=True) | models.Q(posts_per_minute__range=(1, 6000)),
+                name="an_endpoint_takes_1_to_6000_posts_a_minute",
             ),
             models.CheckConstraint(
                 condition=models.Q(batch_size__gte=1, batch_size__lte=models.F("max_batch_size"))
@@ -52,6 +80,17 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return f"endpoint {self.id}"
+
+
+class FormerSecret(models.Model):
+    """A webhook secret that was replaced and still signs for a while, so that a receiver can change in its own time."""
+
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="former_secrets")
+    sealed = models.BinaryField()
+    valid_until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"former secret {self.pk}"
 
 
 def _next_of(sequence: str) -> models.Func:
@@ -71,6 +110,7 @@ class Attempt(models.Model):
         Endpoint, on_delete=models.PROTECT, related_name="attempts", db_constraint=False, db_index=False
     )
     at = models.DateTimeField()
+    kind = models.CharField(max_length=9, default=Letter.BATCH.value, db_default=Letter.BATCH.value)
     webhook_id = models.CharField(max_length=80)
     signal_count = models.IntegerField()
     is_delivered = models.BooleanField()

@@ -104,7 +104,7 @@ def an_endpoint(company: Company, *, failures: int = 0, attempts: int = 3) -> En
     url = f"https://hooks.{company.slug}.example/heliograph?token=s3cret"
     added = endpoints.add_endpoint(member, url=url, filter={}, batch_size=200, at=now(), **WHO)
     rows = Endpoint.objects.filter(id=added.endpoint.id)
-    rows.update(failures=failures, last_success_at=now() - timedelta(minutes=7))
+    rows.update(failures=failures, verified_at=now(), last_success_at=now() - timedelta(minutes=7))
     for number in range(attempts):
         is_good = failures == 0 or number == 0
         Attempt.objects.create(

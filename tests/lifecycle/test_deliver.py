@@ -20,15 +20,16 @@ from partners.lifecycle.suspend_membership import suspend_membership
 from signals import tasks
 from signals.core.refusals import NotFound
 from signals.delivery.outcome import Failure, Outcome
-from signals.lifecycle import deliver
-from signals.lifecycle.deliver import claim_due, deliver_due, render
+from signals.lifecycle.deliver import claim_due, deliver_due
 from signals.lifecycle.endpoints import Added, add_endpoint, change_endpoint, remove_endpoint
 from signals.lifecycle.farewell import mark_leaving
 from signals.lifecycle.publish import publish
+from signals.lifecycle.render import render
+from signals.lifecycle.settle import settle
 from signals.lifecycle.verify import verify_next
 from signals.models import Attempt, Disclosure, Endpoint, Signal, Statement, Submission
 from signals.queries import due
-from tests.builders import a_programme
+from tests.builders import a_programme, verified
 from tests.companies import Company, a_company, now
 from tests.lifecycle.conftest import LedgerRefuses, Recorded
 from tests.receivers import Receiver, accepts, hangs, in_turn, refuses, unused_port
@@ -53,6 +54,7 @@ class Hooked:
         assert member is not None
         wanted: dict[str, Any] = {"url": self.receiver.url, "filter": {}, "batch_size": 100, **asked}
         self.added.append(add_endpoint(member, **wanted, actor=f"partner:{company.slug}", at=now()))
+        verified(self.added[-1].endpoint)
         return self.added[-1].endpoint
 
     def say(self, count: int = 1, **members: Any) -> list[bytes]:
@@ -121,7 +123,7 @@ def test_a_failure_waits_before_it_is_tried_again(world: Hooked) -> None:
     deliver_due(clock=now, for_at_most=timedelta(seconds=3))
     assert row(endpoint).failures == 1
     assert row(endpoint).next_attempt_at > now()
-    assert claim_due(limit=10) == []
+    assert claim_due(limit=10)[0] == []
 
 
 def test_410_switches_the_endpoint_off(world: Hooked, recorded: Recorded) -> None:
@@ -161,10 +163,9 @@ def test_a_receiver_that_hangs_is_left_after_less_than_half_the_lease_and_its_ba
 @pytest.mark.parametrize("failure", [Failure.HOST_BUSY, Failure.PROXY])
 def test_what_is_the_hubs_own_fault_does_not_count_against_an_endpoint(world: Hooked, failure: Failure) -> None:
     endpoint = world.add(batch_size=8)
-    [(claimed, token)] = claim_due(limit=1)
-    batch = render(claimed, token=token, at=now())
-    assert batch is not None
-    deliver.settle(batch, Outcome(failure=failure, latency=timedelta()), at=now())
+    claimed, token = claim_due(limit=1)
+    [batch] = render(claimed, token=token, at=now())
+    settle([(batch, Outcome(failure=failure, latency=timedelta()))], at=now())
     assert (row(endpoint).failures, row(endpoint).batch_size) == (0, 8)
     assert row(endpoint).next_attempt_at > now()
 
@@ -286,7 +287,7 @@ def test_if_the_ledger_cannot_be_written_nothing_is_sent_or_changed(
         world.add()
     assert not Endpoint.objects.exists()
     endpoint = world.add()
-    [(claimed, token)] = claim_due(limit=1)
+    claimed, token = claim_due(limit=1)
     with ledger_refuses():
         render(claimed, token=token, at=now())
     assert world.receiver.count == 0

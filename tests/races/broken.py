@@ -5,7 +5,7 @@ Each variant replaces one function or one clause of SQL for the length of a `wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -18,8 +18,9 @@ from django.db import transaction
 from django.db.models.functions import Greatest
 
 from signals.delivery import payload
-from signals.lifecycle import deliver, disclose, effects, moves, publish, verify, walk
+from signals.lifecycle import disclose, effects, moves, publish, render, settle, verify, walk
 from signals.lifecycle.disclose import Page
+from signals.lifecycle.shared_pages import Sheet
 from signals.lifecycle.walk import Place
 from signals.models import Endpoint, Head, Signal
 
@@ -132,12 +133,12 @@ def limits_count_hidden_rows() -> AbstractContextManager[object]:
 @contextmanager
 def generation_ignored() -> Iterator[None]:
     """A cursor of an earlier membership is good."""
-    is_over = walk.is_over
+    is_spent = walk.is_spent
 
-    def blind(place: Place, *, member: Any) -> bool:
-        return is_over(place, member=replace(member, generation=place.walk.generation))
+    def blind(place: Place, *, member: Any, purged_to: int) -> bool:
+        return is_spent(place, member=replace(member, generation=place.walk.generation), purged_to=purged_to)
 
-    with mock.patch.object(walk, "is_over", blind), mock.patch.object(deliver, "is_over", blind):
+    with mock.patch.object(walk, "is_spent", blind), mock.patch.object(render, "is_spent", blind):
         yield
 
 
@@ -227,23 +228,24 @@ def key_not_asked_again() -> AbstractContextManager[object]:
 # ---------------------------------------------------------------- delivery
 def in_flight_ignored() -> AbstractContextManager[object]:
     """A retry reaches as far as the feed does by then."""
-    read = disclose.read_page
+    sheet_of = Sheet.of
 
-    def read_page(*args: Any, up_to: int | None = None, **kwargs: Any) -> Page:
-        return read(*args, **kwargs)
+    def of(place: Place, *, limit: int, up_to: int | None) -> Sheet:
+        del up_to
+        return sheet_of(place, limit=limit, up_to=None)
 
-    return mock.patch.object(deliver, "read_page", read_page)
+    return mock.patch.object(Sheet, "of", of)
 
 
 def delivery_token_ignored() -> AbstractContextManager[object]:
     """A 2xx settles whatever attempt it belongs to."""
-    settle = deliver.settle
+    apply = settle.settle
 
-    def lenient(batch: deliver.Batch, outcome: Any, *, at: datetime) -> None:
-        token = Endpoint.objects.values_list("lease_token", flat=True).get(id=batch.endpoint.id)
-        settle(replace(batch, token=token or batch.token), outcome, at=at)
+    def lenient(landed: Sequence[settle.Landed], *, at: datetime) -> None:
+        tokens = dict(Endpoint.objects.values_list("id", "lease_token"))
+        apply([(replace(post, token=tokens[post.endpoint.id] or post.token), came) for post, came in landed], at=at)
 
-    return mock.patch.object(deliver, "settle", lenient)
+    return mock.patch.object(settle, "settle", lenient)
 
 
 def bodies_kept() -> AbstractContextManager[object]:
@@ -260,12 +262,12 @@ def bodies_kept() -> AbstractContextManager[object]:
 
 def silence_is_posted() -> AbstractContextManager[object]:
     """A batch is sent also for a range in which the partner may see nothing."""
-    return mock.patch.object(Page, "is_silent", False)
+    return mock.patch.object(render.Range, "is_silent", False)
 
 
 def silence_about_listing() -> AbstractContextManager[object]:
     """A batch without items is not sent, though it completes a listing."""
-    return mock.patch.object(Page, "is_silent", property(lambda page: not page.rows))
+    return mock.patch.object(render.Range, "is_silent", property(lambda found: found.shown.count == 0))
 
 
 # ---------------------------------------------------------------- records
@@ -285,7 +287,7 @@ def events_not_recorded(*modules: ModuleType) -> Variant:
 
 def disclosures_not_recorded() -> AbstractContextManager[object]:
     """Pages leave no trace."""
-    return mock.patch.object(disclose, "_record", return_value=None)
+    return mock.patch.object(disclose, "record_shown", return_value=None)
 
 
 def mirror_ignored() -> AbstractContextManager[object]:

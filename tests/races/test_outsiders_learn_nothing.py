@@ -15,10 +15,11 @@ from django.test import Client
 
 from partners import public
 from partners.models import Partner, Programme
-from signals.lifecycle.deliver import claim_due, render
+from signals.lifecycle.deliver import claim_due
 from signals.lifecycle.endpoints import add_endpoint
-from signals.models import Disclosure, Signal
-from tests.builders import a_programme
+from signals.lifecycle.render import render
+from signals.models import Disclosure, Endpoint, Signal
+from tests.builders import a_programme, verified
 from tests.companies import Company, a_company, now
 
 pytestmark = pytest.mark.django_db
@@ -125,16 +126,15 @@ def is_posted(reader: Company, world: World) -> list[object]:
     member = public.membership(reader.partner.pk, "csea", at=now())
     assert member is not None
     asked: dict[str, Any] = {"url": "http://127.0.0.1:8080/", "filter": {}, "batch_size": 3, "actor": "partner:x"}
-    endpoint = add_endpoint(member, **asked, at=now()).endpoint
+    endpoint = verified(add_endpoint(member, **asked, at=now()).endpoint)
     bodies: list[object] = []
     for _ in range(4):
-        for row, token in claim_due(limit=1):
-            batch = render(row, token=token, at=now())
-            if batch is not None:
-                bodies.append(plain(batch.body.decode()))
-                type(row).objects.filter(id=row.id).update(
-                    position=batch.to, in_flight_to=None, lease_token=None, lease_until=None
-                )
+        claimed, token = claim_due(limit=1)
+        for batch in render(claimed, token=token, at=now()):
+            bodies.append(plain(batch.body.decode()))
+            Endpoint.objects.filter(id=endpoint.id).update(
+                position=batch.to, in_flight_to=None, lease_token=None, lease_until=None
+            )
         world.hide(world.after_all)
     assert Disclosure.objects.filter(walk__channel=f"endpoint:{endpoint.id}").count() == len(bodies)
     return bodies

@@ -12,13 +12,16 @@ import pytest
 from partners import public
 from partners.lifecycle.begin_membership import Terms, begin_membership
 from partners.lifecycle.end_membership import end_membership
+from signals.core.endpoints import Letter
 from signals.delivery.outcome import Failure, Outcome
-from signals.lifecycle import deliver
-from signals.lifecycle.deliver import Batch, claim_due, render
+from signals.lifecycle import settle as settling
+from signals.lifecycle.deliver import claim_due
 from signals.lifecycle.endpoints import add_endpoint, change_endpoint, resume_endpoint
 from signals.lifecycle.farewell import mark_leaving
+from signals.lifecycle.letters import Post
+from signals.lifecycle.render import render
 from signals.models import Disclosure, Endpoint
-from tests.builders import a_programme
+from tests.builders import a_programme, verified
 from tests.companies import Company, a_company, now
 from tests.races import broken
 from tests.races.broken import needs
@@ -50,26 +53,25 @@ class Hooked:
             self.acme.say(line, *([self.acme.routing(line, **audience)] if audience else []))
         return lines
 
-    def take_off(self) -> Batch | None:
+    def take_off(self) -> Post | None:
         """Claim the endpoint and render what it is owed; None when there is nothing for it."""
         Endpoint.objects.filter(id=self.endpoint.id).update(next_attempt_at=now() - timedelta(seconds=1))
-        for endpoint, token in claim_due(limit=10):
-            batch = render(endpoint, token=token, at=now())
-            if batch is not None:
-                self.bodies.append((batch.webhook_id, json.loads(batch.body)))
+        claimed, token = claim_due(limit=10)
+        for batch in render(claimed, token=token, at=now()):
+            self.bodies.append((batch.webhook_id, json.loads(batch.body)))
             return batch
         return None
 
-    def post(self, outcome: Outcome = TAKEN, *, arrives: bool = True) -> Batch | None:
+    def post(self, outcome: Outcome = TAKEN, *, arrives: bool = True) -> Post | None:
         """One attempt; the receiver applies what arrives."""
         batch = self.take_off()
         if batch is not None:
             body = json.loads(batch.body)
-            if batch.is_farewell:
+            if batch.letter is Letter.FAREWELL:
                 self.copy.erase()
             elif arrives:
                 self.copy.apply(body)
-            deliver.settle(batch, outcome, at=now())
+            settling.settle([(batch, outcome)], at=now())
         return batch
 
     def lose_lease(self) -> None:
@@ -86,7 +88,7 @@ def hooked(**asked: Any) -> Hooked:
     member = public.membership(birch.partner.pk, "csea", at=now())
     assert member is not None
     wanted: dict[str, Any] = {"url": "http://127.0.0.1:8080/hook", "filter": {}, "batch_size": 200, **asked}
-    return Hooked(acme, birch, add_endpoint(member, **wanted, **BY, at=now()).endpoint)
+    return Hooked(acme, birch, verified(add_endpoint(member, **wanted, **BY, at=now()).endpoint))
 
 
 # ---------------------------------------------------------------- rule 6
@@ -185,10 +187,10 @@ def test_7_an_overtaken_attempt_changes_nothing() -> None:
         world.acme.say(world.acme.sign(world.acme.signal()))
         quick = world.take_off()
         assert quick is not None
-        deliver.settle(slow, TAKEN, at=now())
+        settling.settle([(slow, TAKEN)], at=now())
         assert world.row.position < quick.to
         assert world.row.lease_token == quick.token
-        deliver.settle(quick, TAKEN, at=now())
+        settling.settle([(quick, TAKEN)], at=now())
         assert world.row.position == quick.to
 
     needs(broken.delivery_token_ignored, scenario)
@@ -209,9 +211,9 @@ def test_7_a_retry_is_rendered_anew_and_never_carries_what_was_withdrawn_meanwhi
 def test_7_what_is_changed_between_claim_and_rendering_is_neither_shown_nor_recorded() -> None:
     world = hooked()
     world.say()
-    [(endpoint, token)] = claim_due(limit=1)
+    claimed, token = claim_due(limit=1)
     change_endpoint(world.endpoint.id, partner_id=world.birch.partner.pk, filter={"types": ["md5"]}, **BY, at=now())
-    assert render(endpoint, token=token, at=now()) is None
+    assert render(claimed, token=token, at=now()) == []
     assert not Disclosure.objects.exists()
 
 
@@ -221,7 +223,7 @@ def test_7_a_batch_size_lowered_while_a_post_is_in_the_air_holds() -> None:
     batch = world.take_off()
     assert batch is not None
     Endpoint.objects.update(max_batch_size=1, batch_size=1)
-    deliver.settle(batch, TAKEN, at=now())
+    settling.settle([(batch, TAKEN)], at=now())
     assert world.row.batch_size == 1
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.server
 import logging
+import re
 import sqlite3
 import ssl
 import threading
@@ -15,23 +16,25 @@ from datetime import datetime, timezone
 from http import HTTPStatus
 from typing import Final
 
-from heliograph_client.feed import PageProblem, read_page
+from heliograph_client.feed import Page, PageProblem, read_page
 from heliograph_client.notices import read_notices
 from heliograph_client.store import Applied, Store
 from heliograph_client.webhooks import WebhookRefused, read_secret, verify
-from heliograph_client.wire import NotStrict, strict_object
+from heliograph_client.wire import Json, NotStrict, strict_object
 
 log = logging.getLogger("heliograph_client")
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 _SILENCE_SECONDS: Final = 20
 _AT_ONCE: Final = 16
+_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{16,128}", re.ASCII)
 
 
 class Receiver(http.server.ThreadingHTTPServer):
     """Listens at `address` and applies what the hub sends to `store`. `with Receiver(…) as it: it.serve_forever()`.
 
-    `on_applied` is called after each commit, in the request's thread.
+    `on_applied` is called after each commit, `on_changes` with each thin batch (what changed, for those who then
+    pull), both in the request's thread. The hub's challenge to a new address is answered here, and its test events.
     """
 
     daemon_threads = True
@@ -44,10 +47,12 @@ class Receiver(http.server.ThreadingHTTPServer):
         secrets: Iterable[str],
         *,
         on_applied: Callable[[Applied], None] | None = None,
+        on_changes: Callable[[Page], None] | None = None,
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
-        self.store, self.secrets, self.on_applied, self.clock = store, tuple(secrets), on_applied, clock
+        self.store, self.secrets, self.clock = store, tuple(secrets), clock
+        self.on_applied, self.on_changes = on_applied, on_changes
         if not self.secrets:
             raise ValueError("a receiver needs the endpoint's secret")
         for secret in self.secrets:
@@ -72,17 +77,13 @@ class Receiver(http.server.ThreadingHTTPServer):
         try:
             webhook_id = verify(headers, body, self.secrets, at=self.clock())
             document = strict_object(body)
-            if document.get("type") == "membership.ended":
-                batch = read_page({**document, "items": []})
-                self.store.erase(batch.programme, epoch=batch.epoch, walk=batch.walk, at=self.clock())
-                return HTTPStatus.OK, "erased"
             if document.get("type") == "notice.batch":
                 notices = read_notices(document)
                 applied = self.store.apply_notice_batch(notices, webhook_id=webhook_id, at=self.clock())
-            elif document.get("type") != "feed.batch":
-                return HTTPStatus.NOT_IMPLEMENTED, "unknown-type"  # to say 2xx would be to lose it
-            else:
+            elif document.get("type") == "feed.batch":
                 applied = self.store.apply_batch(read_page(document), webhook_id=webhook_id, at=self.clock())
+            else:
+                return self._take_other(document)
         except WebhookRefused as refused:
             return HTTPStatus.UNAUTHORIZED, refused.code
         except (NotStrict, PageProblem):
@@ -94,6 +95,21 @@ class Receiver(http.server.ThreadingHTTPServer):
         if self.on_applied is not None:
             self.on_applied(applied)
         return HTTPStatus.OK, "overtaken" if applied.is_overtaken else "applied"
+
+    def _take_other(self, document: dict[str, Json]) -> tuple[HTTPStatus, str]:
+        kind = document.get("type")
+        if kind == "endpoint.challenge" and _CHALLENGE.fullmatch(str(document.get("challenge"))):
+            return HTTPStatus.OK, str(document["challenge"])  # repeated, so that the hub knows we read what it sends
+        if kind == "endpoint.test":
+            return HTTPStatus.OK, "test-received"
+        if kind == "membership.ended":
+            batch = read_page({**document, "items": []})
+            self.store.erase(batch.programme, epoch=batch.epoch, walk=batch.walk, at=self.clock())
+            return HTTPStatus.OK, "erased"
+        if kind == "feed.changes" and self.on_changes is not None:
+            self.on_changes(read_page(document))
+            return HTTPStatus.OK, "noted"
+        return HTTPStatus.NOT_IMPLEMENTED, "unknown-type"  # to say 2xx would be to lose it
 
 
 class _Request(http.server.BaseHTTPRequestHandler):

@@ -6,8 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from partners.api.strict import Moment, Slug, StrictSerializer, Text, Whole
-from signals.core.endpoints import Stop
+from partners.api.strict import Moment, StrictSerializer, Text, Whole
 from signals.core.indicators import INDICATOR_TYPES
 from signals.core.notices import NoticeKind
 
@@ -127,71 +126,6 @@ class NoticePageShape(serializers.Serializer[Any]):
     more = serializers.BooleanField()
     next = serializers.CharField(help_text="the cursor to send as `after`; store it with the page")
     items = NoticeShape(many=True)
-
-
-class FilterShape(StrictSerializer):
-    """What an endpoint wants; empty lists want everything."""
-
-    types = serializers.ListField(
-        child=serializers.ChoiceField(choices=sorted(INDICATOR_TYPES)), required=False, max_length=100
-    )
-    violations = serializers.ListField(child=Slug(max_length=64), required=False, max_length=100)
-    issuers = serializers.ListField(child=Slug(max_length=64), required=False, max_length=100)
-
-
-class NewEndpointShape(StrictSerializer):
-    """A webhook address to register."""
-
-    programme = Slug(max_length=64)
-    url = Text(max_length=2000, trim_whitespace=False)
-    filter = FilterShape(required=False)
-    batch_size = Whole(min_value=1, max_value=1000, default=200)
-
-
-class ChangedEndpointShape(StrictSerializer):
-    """What may change of an endpoint; a new filter begins a new walk."""
-
-    url = Text(max_length=2000, trim_whitespace=False, required=False)
-    filter = FilterShape(required=False)
-    batch_size = Whole(min_value=1, max_value=1000, required=False)
-    state = serializers.ChoiceField(choices=["active", "paused"], required=False)
-
-
-class AttemptShape(serializers.Serializer[Any]):
-    """One POST to an endpoint."""
-
-    at = serializers.DateTimeField()
-    signals = serializers.IntegerField()
-    delivered = serializers.BooleanField()
-    status = serializers.IntegerField(allow_null=True)
-    error = serializers.CharField(allow_blank=True)
-    latency_ms = serializers.IntegerField()
-
-
-class EndpointShape(serializers.Serializer[Any]):
-    """A webhook address as its owner sees it."""
-
-    id = serializers.UUIDField()
-    programme = serializers.CharField()
-    url = serializers.CharField()
-    filter = FilterShape()
-    batch_size = serializers.IntegerField()
-    state = serializers.ChoiceField(choices=["active", "paused", "disabled"])
-    state_reason = serializers.ChoiceField(
-        choices=["", *(stop.value for stop in Stop if stop is not Stop.REMOVED)],
-        help_text="why it gets no POSTs; only the operator lifts what the operator did; empty while it is active",
-    )
-    failures = serializers.IntegerField()
-    next_attempt_at = serializers.DateTimeField()
-    last_success_at = serializers.DateTimeField(allow_null=True)
-    created_at = serializers.DateTimeField()
-    last_attempt = AttemptShape(allow_null=True)
-
-
-class AddedEndpointShape(EndpointShape):
-    """A new endpoint with its secret, shown this once."""
-
-    secret = serializers.CharField(help_text="whsec_…, for verifying webhook-signature (Standard Webhooks 1.0)")
 
 
 class QuestionShape(StrictSerializer):

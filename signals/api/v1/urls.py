@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from signals.api.v1.endpoints import EndpointsView, EndpointView
+from signals.api.v1.endpoints import (
+    EndpointAttemptsView,
+    EndpointDrawingView,
+    EndpointHealthView,
+    EndpointReplayView,
+    EndpointSecretView,
+    EndpointsView,
+    EndpointTestView,
+    EndpointView,
+)
 from signals.api.v1.explain import ExplainView
 from signals.api.v1.feed import FeedView
 from signals.api.v1.keys import RevokeKeyView
@@ -18,6 +27,12 @@ urlpatterns = [
     path("notices", NoticesView.as_view(), name="notices"),
     path("endpoints", EndpointsView.as_view(), name="endpoints"),
     path("endpoints/<uuid:endpoint_id>", EndpointView.as_view(), name="endpoint"),
+    path("endpoints/<uuid:endpoint_id>/secret", EndpointSecretView.as_view(), name="endpoint-secret"),
+    path("endpoints/<uuid:endpoint_id>/replay", EndpointReplayView.as_view(), name="endpoint-replay"),
+    path("endpoints/<uuid:endpoint_id>/test", EndpointTestView.as_view(), name="endpoint-test"),
+    path("endpoints/<uuid:endpoint_id>/attempts", EndpointAttemptsView.as_view(), name="endpoint-attempts"),
+    path("endpoints/<uuid:endpoint_id>/health", EndpointHealthView.as_view(), name="endpoint-health"),
+    path("endpoints/<uuid:endpoint_id>/health.svg", EndpointDrawingView.as_view(), name="endpoint-drawing"),
     path("keys/<slug:kid>/revoke", RevokeKeyView.as_view(), name="revoke-key"),
     path("explain", ExplainView.as_view(), name="explain"),
 ]

@@ -1,0 +1,239 @@
+"""What came of POSTs: the cursor advances or the endpoint waits, the breaker moves, and every attempt is noted.
+
+A 2xx settles only the attempt whose lease is still on the row. All that landed together is written together.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from hub.ledger.record import record
+from hub.vault import keyring
+from signals.core.backoff import Schedule, wait_after
+from signals.core.breaker import Breaker, after_failure
+from signals.core.endpoints import STATE_OF, Letter, Stop
+from signals.delivery.outcome import Failure, Outcome
+from signals.lifecycle.letters import Post
+from signals.lifecycle.walk import START
+from signals.models import Attempt, Endpoint
+
+Landed = tuple[Post, Outcome]
+
+_TOO_LARGE: Final = 413
+_OVERLOADED: Final = frozenset({429, 502, 504})
+_OURS: Final = frozenset({Failure.HOST_BUSY, Failure.PROXY})  # the receiver was never asked: nothing counts against it
+_jitter = random.Random()  # noqa: S311  spreads retries; nothing secret
+
+
+def settle(landed: Sequence[Landed], *, at: datetime) -> None:
+    """Write down what came of these POSTs; an attempt that lost its lease changes nothing but the list of attempts."""
+    if not landed:
+        return
+    landed = [(post, _answered(post, outcome)) for post, outcome in landed]
+    steps = [_step(post, outcome, at=at) for post, outcome in landed]
+    with transaction.atomic():
+        held = _apply(steps, at=at)
+        for post, outcome in landed:
+            if post.endpoint.id in held:
+                _mark(post, outcome, at=at)
+        _note(landed, held, at=at)
+
+
+def release(endpoints: Sequence[Endpoint], token: UUID, *, next_attempt_at: datetime) -> None:
+    """Give leases back unused."""
+    rows = Endpoint.objects.filter(id__in=[endpoint.id for endpoint in endpoints], lease_token=token)
+    rows.update(lease_token=None, lease_until=None, next_attempt_at=next_attempt_at)
+
+
+def switch_off(endpoint: Endpoint, reason: Stop, *, at: datetime) -> None:
+    """Stop its POSTs. After an end of its membership it would walk from the start: its partner's copy is erased."""
+    change: dict[str, Any] = {"state": STATE_OF[reason], "state_reason": reason.value}
+    change |= {"lease_token": None, "lease_until": None}
+    if reason is Stop.MEMBERSHIP_ENDED:
+        change |= {"walk": None, "position": START, "in_flight_to": None, "is_leaving": False}
+    facts = {"state": STATE_OF[reason], "reason": reason.value}
+    record("endpoint.disabled", actor="system:deliverer", at=at, subjects=[f"endpoint:{endpoint.id}"], facts=facts)
+    Endpoint.objects.filter(id=endpoint.id).update(**change)
+
+
+def schedule() -> Schedule:
+    """When a failing endpoint is tried again, in this deployment."""
+    return Schedule(
+        quick=tuple(timedelta(seconds=seconds) for seconds in settings.RETRY_QUICK_SECONDS),
+        probe=timedelta(seconds=settings.RETRY_PROBE_SECONDS),
+        later=timedelta(seconds=settings.RETRY_LATER_SECONDS),
+        jitter=settings.RETRY_JITTER_PERCENT / 100,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What an attempt does to its endpoint's row."""
+
+    endpoint_id: UUID
+    token: UUID
+    next_attempt_at: datetime
+    position: int | None = None  # where it stands from now on; None: where it stood
+    failures: int = 0  # in a row, this one included
+    size: int = 0  # of batches: 1 may grow, -1 shrinks
+    is_success: bool = False
+    is_test: bool = False
+    breaker: Breaker = Breaker.CLOSED
+    failing_since: datetime | None = None
+
+
+def _step(post: Post, outcome: Outcome, *, at: datetime) -> _Step:
+    if outcome.delivered:
+        return _forward(post, at=at)
+    if outcome.failure in _OURS:
+        return _stay(post, at + wait_after(1, rng=_jitter, schedule=schedule()))
+    if post.letter is Letter.TEST:  # it says nothing of the feed, whose schedule goes on as it was
+        return _stay(post, max(at, post.endpoint.next_attempt_at))
+    return _wait(post, outcome, at=at)
+
+
+def _forward(post: Post, *, at: datetime) -> _Step:
+    rate = post.endpoint.posts_per_minute
+    pause = timedelta(minutes=1) / rate if rate else timedelta()
+    is_batch = post.letter is Letter.BATCH
+    return _Step(
+        post.endpoint.id,
+        post.token,
+        max(at, post.at + pause),
+        position=post.to if is_batch else None,
+        size=1 if is_batch else 0,
+        is_success=True,
+        is_test=post.letter is Letter.TEST,
+    )
+
+
+def _stay(post: Post, next_attempt_at: datetime) -> _Step:
+    endpoint = post.endpoint
+    breaker = Breaker(endpoint.breaker)
+    return _Step(
+        endpoint.id,
+        post.token,
+        next_attempt_at,
+        failures=endpoint.failures,
+        is_test=post.letter is Letter.TEST,
+        breaker=Breaker.OPEN if breaker is Breaker.HALF_OPEN else breaker,  # nobody was asked
+        failing_since=endpoint.failing_since,
+    )
+
+
+def _wait(post: Post, outcome: Outcome, *, at: datetime) -> _Step:
+    endpoint, failures = post.endpoint, post.endpoint.failures + 1
+    is_overloaded = outcome.status in _OVERLOADED
+    wait = wait_after(
+        failures, rng=_jitter, retry_after=outcome.retry_after, is_overloaded=is_overloaded, schedule=schedule()
+    )
+    shrinks = is_overloaded or outcome.status == _TOO_LARGE or outcome.failure == Failure.TOTAL_TIMEOUT
+    return _Step(
+        endpoint.id,
+        post.token,
+        at + wait,
+        failures=failures,
+        size=-1 if shrinks and post.letter is Letter.BATCH else 0,
+        breaker=after_failure(failures, schedule=schedule()),
+        failing_since=endpoint.failing_since or at,
+    )
+
+
+def _answered(post: Post, outcome: Outcome) -> Outcome:
+    """A challenge is answered only by who repeats it."""
+    if outcome.delivered and post.expects and post.expects not in outcome.excerpt:
+        return Outcome(failure=Failure.NO_ECHO, latency=outcome.latency, status=outcome.status, excerpt=outcome.excerpt)
+    return outcome
+
+
+def _apply(steps: Sequence[_Step], *, at: datetime) -> set[UUID]:
+    columns: list[list[Any]] = [
+        [step.endpoint_id for step in steps],
+        [step.token for step in steps],
+        [step.next_attempt_at for step in steps],
+        [step.position for step in steps],
+        [step.failures for step in steps],
+        [step.size for step in steps],
+        [step.is_success for step in steps],
+        [step.is_test for step in steps],
+        [step.breaker.value for step in steps],
+        [step.failing_since for step in steps],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_APPLY, [at, at, *columns])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _mark(post: Post, outcome: Outcome, *, at: datetime) -> None:
+    """The rare things that come of an attempt; each has its leaf."""
+    endpoint = post.endpoint
+    if outcome.gone:
+        switch_off(endpoint, Stop.GONE, at=at)
+    elif outcome.delivered and post.letter is Letter.FAREWELL:
+        switch_off(endpoint, Stop.MEMBERSHIP_ENDED, at=at)
+    elif outcome.delivered and post.letter is Letter.CHALLENGE:
+        Endpoint.objects.filter(id=endpoint.id).update(verified_at=at)
+        _record("endpoint.verified", endpoint, at=at)
+    if outcome.delivered and endpoint.failing_told_at is not None:
+        _record("endpoint.recovered", endpoint, at=at)
+
+
+def _record(action: str, endpoint: Endpoint, *, at: datetime) -> None:
+    record(action, actor="system:deliverer", at=at, subjects=[f"endpoint:{endpoint.id}"])
+
+
+def _note(landed: Sequence[Landed], held: set[UUID], *, at: datetime) -> None:
+    sealer = keyring.sealer("hub", keyring.month_of(at))
+    Attempt.objects.bulk_create(
+        Attempt(
+            endpoint_id=post.endpoint.id,
+            at=at,
+            kind=post.letter.value,
+            webhook_id=post.webhook_id,
+            signal_count=post.count,
+            is_delivered=outcome.delivered,
+            status=outcome.status,
+            error=outcome.failure.value if outcome.failure is not None else "",
+            sealed_excerpt=sealer.seal(
+                outcome.excerpt.encode("utf-8"), context=b"signals_attempt:" + post.endpoint.id.bytes
+            )
+            if outcome.excerpt
+            else None,
+            latency_ms=round(outcome.latency.total_seconds() * 1000),
+            settled=post.endpoint.id in held,
+        )
+        for post, outcome in landed
+    )
+
+
+_APPLY = """
+UPDATE signals_endpoint AS endpoint
+   SET lease_token = NULL, lease_until = NULL, next_attempt_at = step.next_attempt_at,
+       test_asked_at = CASE WHEN step.is_test THEN NULL ELSE endpoint.test_asked_at END,
+       position = coalesce(step.position, endpoint.position),
+       in_flight_to = CASE WHEN step.position IS NULL THEN endpoint.in_flight_to END,
+       failures = step.failures,
+       batch_size = CASE step.size WHEN 1 THEN least(endpoint.max_batch_size, endpoint.batch_size * 2)
+                                   WHEN -1 THEN greatest(1, endpoint.batch_size / 2)
+                                   ELSE endpoint.batch_size END,
+       last_success_at = CASE WHEN step.is_success THEN %s ELSE endpoint.last_success_at END,
+       breaker_since = CASE WHEN step.breaker = replace(endpoint.breaker, 'half-open', 'open')
+                            THEN endpoint.breaker_since ELSE %s END,
+       breaker = step.breaker,
+       failing_since = step.failing_since,
+       failing_told_at = CASE WHEN step.is_success THEN NULL ELSE endpoint.failing_told_at END,
+       failing_mailed_at = CASE WHEN step.is_success THEN NULL ELSE endpoint.failing_mailed_at END
+  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::bigint[], %s::int[], %s::int[], %s::boolean[],
+              %s::boolean[], %s::text[], %s::timestamptz[])
+       AS step (id, token, next_attempt_at, position, failures, size, is_success, is_test, breaker, failing_since)
+ WHERE endpoint.id = step.id AND endpoint.lease_token = step.token
+RETURNING endpoint.id
+"""
