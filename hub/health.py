@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -23,6 +24,7 @@ from redis.retry import Retry
 from hub import embedded
 from partners.limits import counting
 from signals import queries
+from signals.compliance.recall import overdue_by_programme
 
 _BROKER_SECONDS = 1.0
 
@@ -147,6 +149,7 @@ class HubCollector(Collector):
         """How far behind the steps of a signal's life are. The labels are the steps and the programmes: closed sets."""
         try:
             overdue, heads, lags = queries.overdue(), queries.heads_by_slug(), queries.endpoint_lags()
+            recalls = overdue_by_programme(at=timezone.now())
         except DatabaseError:
             return
         steps = GaugeMetricFamily(
@@ -161,6 +164,12 @@ class HubCollector(Collector):
         for slug, head in heads.items():
             feeds.add_metric([slug], head)
         yield feeds
+        late = GaugeMetricFamily(
+            "heliograph_recall_overdue", "copies of removed signals not acknowledged in time", labels=["programme"]
+        )
+        for slug, copies in recalls.items():
+            late.add_metric([slug], copies)
+        yield late
         behind = [lag for lag in lags if lag.positions > 0]
         yield GaugeMetricFamily("heliograph_endpoints_active", "webhook endpoints in use", value=len(lags))
         yield GaugeMetricFamily("heliograph_endpoints_behind", "of them, behind their feed", value=len(behind))

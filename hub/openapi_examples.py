@@ -190,6 +190,8 @@ _API_KEY = {
 }
 
 EXAMPLES: dict[str, Any] = {
+    "AcknowledgedShape": {"programme": "csea", "channel": "pull", "epoch": 1, "walk": 17},
+    "AcknowledgementShape": {"cursor": _PAGE["next"]},
     "AddedEndpointShape": {
         **_ENDPOINT,
         "verified_at": None,
@@ -257,6 +259,19 @@ EXAMPLES: dict[str, Any] = {
     },
     "PageShape": {**_PAGE, "items": [_ITEM]},
     "ProgrammeShape": _PROGRAMME,
+    "RecallShape": {
+        "signal": _SIGNAL_ID,
+        "kind": "withdrawn",
+        "recalled_at": _AT,
+        "had": 14,
+        "possibly_had": 0,
+        "acknowledged": 12,
+        "told": 11,
+        "cleared": 1,
+        "overdue": 1,
+        "receipts": 1,
+        "last_acknowledged_at": _AT,
+    },
     "Programmes": {"hub": "hub.example", "partner": "acme-social", "programmes": [_PROGRAMME]},
     "Proposal": {"jwk": _PROPOSED_JWK},
     "PublishedJwk": _PUBLISHED_KEY,

@@ -180,6 +180,8 @@ LEASE_SECONDS = environment.number("HELIOGRAPH_LEASE_SECONDS", 20, minimum=5, ma
 TOMBSTONE_DAYS = environment.number("HELIOGRAPH_TOMBSTONE_DAYS", 90, minimum=1, maximum=3650)
 PURGE_AFTER_DAYS = environment.number("HELIOGRAPH_PURGE_AFTER_DAYS", 30, minimum=0, maximum=3650)
 ATTEMPT_DAYS = environment.number("HELIOGRAPH_ATTEMPT_DAYS", 30, minimum=1, maximum=3650)
+# After a recall, how long a channel that had the signal may take to acknowledge it before somebody should ask.
+RECALL_OVERDUE_HOURS = environment.number("HELIOGRAPH_RECALL_OVERDUE_HOURS", 24, minimum=1, maximum=24 * 90)
 DELIVERY_TIMEOUT_SECONDS = environment.number("HELIOGRAPH_DELIVERY_TIMEOUT_SECONDS", 9, minimum=1, maximum=120)
 EGRESS_ALLOWED_CIDRS = environment.words("HELIOGRAPH_EGRESS_ALLOWED_CIDRS")  # private networks webhooks may reach
 EGRESS_PROXY = environment.text("HELIOGRAPH_EGRESS_PROXY")  # then the proxy makes the connections, and guards addresses

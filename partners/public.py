@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from django.db import connection
+from django.db.models import Q
 
 from partners.core.keys import why_not_good
 from partners.core.limits import OwnLimits
@@ -14,7 +15,7 @@ from partners.core.membership import is_in_good_standing
 from partners.core.states import KeyState, MembershipState, PartnerState
 from partners.lifecycle.revoke_key import RevokedKeys, revoke_key
 from partners.lifecycle.take_key_news import KeyNews, take_key_news
-from partners.models import Partner, Programme, SigningKey
+from partners.models import Membership, Partner, Programme, SigningKey
 
 __all__ = [
     "Caller",
@@ -28,6 +29,7 @@ __all__ = [
     "key_was_good",
     "member_slugs",
     "members",
+    "members_between",
     "membership",
     "partner",
     "partner_slugs",
@@ -169,6 +171,17 @@ def member_slugs(programme_id: int) -> dict[int, str]:
     with connection.cursor() as cursor:
         cursor.execute(_MEMBER_SLUGS, [programme_id])
         return dict(cursor.fetchall())
+
+
+def members_between(programme_id: int, *, since: datetime, until: datetime) -> list[int]:
+    """The ids of all partners that were in this programme at some time in between, those that may have been too.
+
+    Of one that ended and came back only the last stay is known; it counts.
+    """
+    rows = Membership.objects.filter(programme_id=programme_id)
+    began = Q(began_at__lte=until) | Q(generation__gt=1)
+    ended = Q(ended_at__isnull=True) | Q(ended_at__gte=since)
+    return list(rows.filter(began, ended).order_by("partner_id").values_list("partner_id", flat=True))
 
 
 def signing_keys(kids: Collection[str]) -> dict[str, SigningKeyFacts]:

@@ -72,6 +72,7 @@ class FakeHub(ThreadingHTTPServer):
         self.signals: dict[str, Signal] = {}
         self.submissions: dict[str, dict[str, Any]] = {}
         self.endpoints: list[dict[str, Any]] = []
+        self.acknowledged: list[str] = []
         self.faults: list[int | str] = []
         self.retry_after = "7"
         self.asked: list[tuple[str, str]] = []
@@ -236,6 +237,12 @@ class FakeHub(ThreadingHTTPServer):
             return {"channel": "notices", "epoch": self.epoch, "walk": walk, "listed": after is None, "next": cursor,
                 "more": place + len(shown) < len(self.notices), "items": shown}  # fmt: skip
 
+    def acknowledge(self, cursor: str) -> dict[str, Any] | tuple[int, str, dict[str, Any]]:
+        if cursor not in self.cursors:
+            return 400, "cursor-invalid", {}
+        self.acknowledged.append(cursor)
+        return {"programme": "csea", "channel": "pull"}
+
 
 class _Door(BaseHTTPRequestHandler):
     server: FakeHub
@@ -299,12 +306,12 @@ class _Door(BaseHTTPRequestHandler):
                 if self.server.is_slow or "wait=" not in self.headers.get("Prefer", ""):
                     return document | {"status": "pending", "verdicts": []}
                 return document
-            case ["GET", "submissions", submission_id]:
-                return self.server.submissions.get(submission_id) or (404, "not-found", {})
             case ["GET", "programmes", "csea", "feed"]:
                 return self.server.page(partner, query)
             case ["GET", "notices"]:
                 return self.server.told(query)
+            case ["POST", "programmes", "csea", "feed", "ack"]:
+                return self.server.acknowledge(json.loads(body)["cursor"])
             case ["GET", "programmes"]:
                 facts = {"state": partner.membership, "may_submit": True, "may_receive": True}
                 return {"programmes": [{"slug": "csea", "membership": facts}]}
@@ -315,6 +322,8 @@ class _Door(BaseHTTPRequestHandler):
 
     def route_own(self, method: str, parts: list[str], body: bytes, partner: Partner) -> Any:
         match [method, *parts]:
+            case ["GET", "submissions", submission_id]:
+                return self.server.submissions.get(submission_id) or (404, "not-found", {})
             case ["GET", "keys"]:
                 return {"keys": [{"kid": kid, "state": key["state"]} for kid, key in partner.keys.items()]}
             case ["POST", "keys"]:
@@ -339,9 +348,7 @@ class _Door(BaseHTTPRequestHandler):
                 self.server.endpoints = [e for e in self.server.endpoints if e["id"] != endpoint_id]
                 return {}
             case ["POST", "explain"]:
-                asked = json.loads(body)
-                changes = ["lower case"] if asked["value"] != asked["value"].lower() else []
-                return asked | {"value": asked["value"].lower(), "changes": changes, "weaknesses": []}
+                return explained(json.loads(body))
             case _:
                 return 404, "not-found", {}
 
@@ -372,6 +379,11 @@ class _Door(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+
+def explained(asked: dict[str, Any]) -> dict[str, Any]:
+    changes = ["lower case"] if asked["value"] != asked["value"].lower() else []
+    return asked | {"value": asked["value"].lower(), "changes": changes, "weaknesses": []}
 
 
 def now() -> datetime:

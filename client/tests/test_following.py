@@ -18,6 +18,7 @@ import pytest
 from fake_hub import HUB_ID, FakeHub
 from standardwebhooks import Webhook
 
+from heliograph_client import follow as following
 from heliograph_client import keys, statements, webhooks
 from heliograph_client.feed import Filter
 from heliograph_client.follow import MembershipEnded, follow
@@ -56,6 +57,36 @@ def catch_up(reader: HubClient, store: Store, **options: Any) -> set[str]:
     for _ in follow(reader, "csea", store, until_caught_up=True, **options):
         pass
     return {entry.id for entry in store.live(include_unverified=True)}
+
+
+def test_what_is_stored_is_acknowledged_once_at_the_end_of_a_catch_up(fake_hub: FakeHub, reader: HubClient) -> None:
+    submit(fake_hub, "a@example.org", "b@example.org", "c@example.org")
+    store = Store(":memory:")
+    catch_up(reader, store, limit=1)
+    assert fake_hub.acknowledged == [store.cursor("csea", filter=Filter())]
+
+
+def test_a_hub_that_knows_no_acknowledgements_is_followed_all_the_same(fake_hub: FakeHub, reader: HubClient) -> None:
+    ids = submit(fake_hub, "a@example.org")
+    fake_hub.faults = ["pass", 404]
+    assert catch_up(reader, Store(":memory:")) == set(ids)
+    assert fake_hub.acknowledged == []
+
+
+def test_news_is_acknowledged_every_few_seconds_at_most_and_none_is_left_unsaid(
+    fake_hub: FakeHub, reader: HubClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_ACKNOWLEDGE_SECONDS", 0.4)
+    monkeypatch.setattr(following, "_IDLE_SECONDS", 0.02)
+    store, said_at, is_all_said = Store(":memory:"), time.monotonic(), False
+    for number, _ in enumerate(follow(reader, "csea", store, wait=0, sleep=time.sleep)):
+        if number < 10:
+            submit(fake_hub, f"{number}@example.org")
+        is_all_said = fake_hub.acknowledged[-1:] == [store.cursor("csea", filter=Filter())]
+        if (number > 10 and is_all_said) or time.monotonic() > said_at + 10:
+            break
+    assert is_all_said
+    assert len(fake_hub.acknowledged) <= 2 + (time.monotonic() - said_at) / 0.4
 
 
 def test_it_ends_with_what_the_hub_shows_and_goes_on_from_there(fake_hub: FakeHub, reader: HubClient) -> None:

@@ -38,6 +38,7 @@ ACTIONS: dict[str, Action] = {
     "endpoint.secret-rotated": Action("An endpoint got a new signing secret.", mirrored=True),
     "endpoint.verified": Action("An endpoint repeated the challenge sent to its address."),
     "epoch.renewed": Action("A new epoch began: every channel walks again.", mirrored=True),
+    "feed.acknowledged": Action("A partner said that it has applied a programme's feed up to some place."),
     "feed.disclosed": Action("A page of a programme's feed was served to a partner."),
     "feed.forgotten": Action("Tombstones that everybody had time to read were taken out of a programme's feed."),
     "hold.approved": Action("A held signal was approved for publication, its checks run again."),

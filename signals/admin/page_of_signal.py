@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.urls import reverse
 
 from hub.ledger.actions import ACTIONS
@@ -19,6 +18,7 @@ from signals import screening
 from signals.admin import masks
 from signals.admin.held import MEANINGS
 from signals.admin.lists import lasting, short
+from signals.compliance.holders import holders
 from signals.core.states import State
 from signals.models import Change, Distrust, Signal, Statement, Verdict
 
@@ -38,12 +38,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """How often one partner was handed the signal through one channel."""
+    """When one partner was first handed the signal through one channel."""
 
     partner: str
     channel: str
-    times: int
-    last_at: datetime
+    first_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def page(signal: Signal, *, at: datetime) -> Page:
         verdicts=[
             _verdict(row) for row in Verdict.objects.filter(signal_id=signal.id).order_by("-submission_id")[:_LINES]
         ],
-        handed=handed_out(signal.id, signal.programme_id, partners),
+        handed=handed_out(signal.id, partners),
         same_value=_same_value(signal, programmes, partners),
         expires_in=lasting(signal.expires_at - at) if signal.expires_at > at else "",
     )
@@ -200,43 +199,13 @@ def _same_value(signal: Signal, programmes: Mapping[int, str], partners: Mapping
     ]
 
 
-def handed_out(signal_id: UUID, programme_id: int, partners: Mapping[int, str]) -> list[Handed]:
-    """The disclosures that held this signal with its value, by partner and channel (docs/decisions/0050, rule 11).
-
-    A disclosure held it if one of its changes lay in the disclosed range, was its latest up to the disclosure's head,
-    was no removal, and admitted the reader. Retries of a batch count each.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_HANDED, {"signal": signal_id, "programme": programme_id, "removals": list(_REMOVALS)})
-        return [Handed(partners.get(row[0], "?"), _channel(row[1]), row[2], row[3]) for row in cursor.fetchall()]
+def handed_out(signal_id: UUID, partners: Mapping[int, str]) -> list[Handed]:
+    """The channels that were handed this signal with its value, and when first."""
+    found = holders([signal_id])
+    return [Handed(partners.get(each.partner_id, "?"), channel_shown(each.channel), each.first_at) for each in found]
 
 
-def _channel(channel: str) -> str:
+def channel_shown(channel: str) -> str:
+    """A channel's name for people: "pull", "endpoint 01234567"."""
     kind, _, identity = channel.partition(":")
     return f"{kind} {short(identity)}" if identity else kind
-
-
-_REMOVALS: Collection[str] = ("withdrawn", "expired", "quarantined")
-_HANDED = """
-SELECT walk.partner_id, walk.channel, count(*), max(disclosure.at)
-  FROM signals_change change
-  JOIN signals_signal signal ON signal.id = change.signal_id
-  JOIN signals_walk walk ON walk.programme_id = change.programme_id
-  JOIN signals_disclosure disclosure ON disclosure.walk_id = walk.id
-   AND disclosure.from_position < change.position AND change.position <= disclosure.to_position
- WHERE change.signal_id = %(signal)s AND change.programme_id = %(programme)s AND change.kind <> ALL (%(removals)s)
-   AND NOT EXISTS (SELECT 1 FROM signals_change later WHERE later.signal_id = change.signal_id
-                      AND later.position > change.position AND later.position <= disclosure.head)
-   AND (change.audience = 'programme'
-        OR change.audience = 'only' AND walk.partner_id = ANY (change.audience_partners)
-        OR change.audience = 'except' AND walk.partner_id <> ALL (change.audience_partners)
-        OR walk.partner_id = signal.issuer_id)
-   AND (walk.partner_id <> signal.issuer_id OR coalesce((walk.filter ->> 'own')::boolean, false))
-   AND (coalesce(jsonb_array_length(walk.filter -> 'types'), 0) = 0 OR walk.filter -> 'types' ? signal.indicator_type)
-   AND (coalesce(jsonb_array_length(walk.filter -> 'violations'), 0) = 0
-        OR walk.filter -> 'violations' ? signal.violation)
-   AND (coalesce(jsonb_array_length(walk.filter -> 'issuers'), 0) = 0
-        OR walk.filter -> 'issuers' @> to_jsonb(signal.issuer_id))
- GROUP BY walk.partner_id, walk.channel
- ORDER BY max(disclosure.at) DESC
-"""

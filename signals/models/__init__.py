@@ -4,16 +4,19 @@ statements  what partners said, exactly, and the verdicts on it
 feed        the signal as it moves, its routes, the change log, heads and walks
 delivery    webhook endpoints, their attempts, and what was disclosed
 notices     what the hub tells one partner
+recall      what partners tell the hub after a recall: how far they are, and receipts
 screening   warning lists of well-known harmless values, and keys that fell
 """
 
 from signals.models.delivery import Attempt, Disclosure, Endpoint, FormerSecret
 from signals.models.feed import Change, Head, Route, Signal, Walk
 from signals.models.notices import Notice, NoticeHead, RecallPlace
+from signals.models.recall import Acknowledgement, Receipt
 from signals.models.screening import Distrust, Sweep, WarningEntry, WarningList
 from signals.models.statements import Statement, Submission, Verdict
 
 __all__ = [
+    "Acknowledgement",
     "Attempt",
     "Change",
     "Disclosure",
@@ -24,6 +27,7 @@ __all__ = [
     "Notice",
     "NoticeHead",
     "RecallPlace",
+    "Receipt",
     "Route",
     "Signal",
     "Statement",

@@ -106,6 +106,11 @@ class Signal(models.Model):
             ),
             models.Index(fields=["issuer_id", "-arrival"], name="signal_by_issuer"),
             models.Index(fields=["-arrival"], name="signal_latest_first"),
+            models.Index(
+                fields=["-changed_at"],
+                name="signal_recalled",
+                condition=models.Q(published_at__isnull=False) & (~models.Q(removal="") | models.Q(state="restricted")),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -171,6 +176,7 @@ class Change(models.Model):
             models.Index(
                 fields=["programme_id", "position"], name="change_recalled", condition=models.Q(kind__in=RECALLED)
             ),
+            models.Index(fields=["programme_id", "position"], name="change_fall", condition=models.Q(kind="key-fell")),
         ]
 
     def __str__(self) -> str:
@@ -191,7 +197,10 @@ class Walk(models.Model):
     started_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["partner_id", "programme_id", "channel"], name="walk_of_channel")]
+        indexes = [
+            models.Index(fields=["partner_id", "programme_id", "channel"], name="walk_of_channel"),
+            models.Index(fields=["programme_id", "partner_id"], name="walk_of_programme"),
+        ]
 
     def __str__(self) -> str:
         return f"walk {self.pk}"

@@ -20,11 +20,12 @@ from tests.companies import Company, a_company, now
 from tests.live import live_hub
 
 EXAMPLES = 50
-_OPERATIONS = 21
+_OPERATIONS = 24
 
 # Where a request of the right form may still be refused, and with what; everywhere else it must be taken.
 _SEMANTIC = {
     "readFeed": [400, 410],  # a cursor is opaque, an issuer must be a member
+    "acknowledgeFeed": [400, 410],
     "submitStatements": [400],  # a header may say gzip, and the body not be
     "explainValue": [422],  # the question is well-formed, the value not
     "addEndpoint": [422],

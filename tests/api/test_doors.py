@@ -37,6 +37,7 @@ SCOPES = {
     "GET /api/v1/programmes/{slug}/feed": "feed:read",
     "GET /api/v1/programmes/{slug}/members": None,
     "GET /api/v1/signals/{signal_id}": "statements:submit",
+    "GET /api/v1/signals/{signal_id}/recall": "statements:submit",
     "GET /api/v1/submissions/{submission_id}": "statements:submit",
     "PATCH /api/v1/endpoints/{endpoint_id}": "endpoints:manage",
     "POST /api/v1/api-keys/{key_id}/roll": "keys:manage",
@@ -49,6 +50,7 @@ SCOPES = {
     "POST /api/v1/keys/{kid}/endorse": "keys:manage",
     "POST /api/v1/keys/{kid}/retire": "keys:manage",
     "POST /api/v1/keys/{kid}/revoke": "keys:manage",
+    "POST /api/v1/programmes/{slug}/feed/ack": "feed:read",
     "POST /api/v1/statements": "statements:submit",
 }
 GUARDED = [operation for operation in OPERATIONS if str(operation) not in OPEN]

@@ -205,6 +205,14 @@ class HubClient:
         except feed.PageProblem as error:
             raise HubProblem("not-a-hub", str(error), status=answer.status) from error
 
+    def acknowledge(self, programme: str, cursor: str) -> None:
+        """Say that everything up to this cursor is applied and stored: how the hub knows who has heard of a recall."""
+        self._post(f"{_programme(programme)}/feed/ack", {"cursor": cursor}, is_repeatable=True)
+
+    def recall(self, signal_id: str) -> dict[str, Json]:
+        """How the recall of one of our own signals stands: counts of copies that had it, and that know it is gone."""
+        return _object(self._get(f"/api/v1/signals/{quote(signal_id, safe='')}/recall"))
+
     def jwks(self, partner: str) -> dict[str, Json]:
         """A fellow member's keys, past ones too, each with its state and validity."""
         return _object(self._get(f"/api/v1/partners/{quote(partner, safe='')}/jwks.json"))

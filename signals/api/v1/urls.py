@@ -16,6 +16,7 @@ from signals.api.v1.explain import ExplainView
 from signals.api.v1.feed import FeedView
 from signals.api.v1.keys import RevokeKeyView
 from signals.api.v1.notices import NoticesView
+from signals.api.v1.recall import AcknowledgeView, RecallView
 from signals.api.v1.statements import OwnSignalView, StatementsView, SubmissionView
 
 app_name = "v1"
@@ -23,7 +24,9 @@ urlpatterns = [
     path("statements", StatementsView.as_view(), name="statements"),
     path("submissions/<uuid:submission_id>", SubmissionView.as_view(), name="submission"),
     path("signals/<uuid:signal_id>", OwnSignalView.as_view(), name="signal"),
+    path("signals/<uuid:signal_id>/recall", RecallView.as_view(), name="recall"),
     path("programmes/<slug:slug>/feed", FeedView.as_view(), name="feed"),
+    path("programmes/<slug:slug>/feed/ack", AcknowledgeView.as_view(), name="feed-ack"),
     path("notices", NoticesView.as_view(), name="notices"),
     path("endpoints", EndpointsView.as_view(), name="endpoints"),
     path("endpoints/<uuid:endpoint_id>", EndpointView.as_view(), name="endpoint"),

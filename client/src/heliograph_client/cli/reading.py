@@ -23,7 +23,9 @@ from heliograph_client.wire import NotStrict, strict_object
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Describe the commands."""
-    parser = commands.add_parser("follow", help="pull a programme's feed into the local copy, for ever or --once")
+    parser = commands.add_parser(
+        "follow", help="pull a programme's feed into the local copy, for ever or --once, and acknowledge it"
+    )
     parser.add_argument("programme", nargs="?", help="default: the profile's")
     parser.add_argument("--once", action="store_true", help="stop when there is no more")
     parser.add_argument("--wait", type=int, default=30, help="seconds the hub may hold back an empty answer (≤ 60)")

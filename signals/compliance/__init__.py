@@ -1,0 +1,7 @@
+"""Questions that name signals, asked of changes, walks and disclosures: who had it, who has acknowledged its recall.
+
+holders   which channels were handed a signal's value, computed again exactly from rows that outlive purge
+lost      the times that a restored backup forgot, and who may have had what in them
+board     what an author may read of its own recall
+recall    the board: every channel that had a recalled signal, and how it stands
+"""

@@ -1,0 +1,38 @@
+"""What partners tell the hub after a recall: how far each channel has applied its feed, and signed receipts."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Acknowledgement(models.Model):
+    """Up to where a partner that pulls says it has applied its feed. An endpoint's 2xx says so on its own row."""
+
+    pk = models.CompositePrimaryKey("partner_id", "programme_id", "channel")
+    partner_id = models.BigIntegerField()
+    programme_id = models.BigIntegerField()
+    channel = models.CharField(max_length=64)
+    walk = models.ForeignKey("signals.Walk", on_delete=models.PROTECT, related_name="+")
+    position = models.BigIntegerField()
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.channel} of partner {self.partner_id} up to {self.position}"
+
+
+class Receipt(models.Model):
+    """That a partner signed for the deletion of one removed signal; its statement holds the signature's bytes."""
+
+    statement_id = models.UUIDField(primary_key=True)
+    signal_id = models.UUIDField()
+    partner_id = models.BigIntegerField()
+    deleted_at = models.DateTimeField(null=True)  # as the partner says
+    scope = ArrayField(models.CharField(max_length=16), default=list)  # closed words; empty: it did not say
+    received_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["signal_id", "partner_id"], name="receipt_of_signal")]
+
+    def __str__(self) -> str:
+        return f"receipt {self.statement_id}"
