@@ -216,6 +216,17 @@ def test_statements_in_a_file_are_verified_against_the_pins(join: Join, tmp_path
     assert acme.run("verify", a_file(tmp_path, good, "good.jws"))[0] == 0
 
 
+def test_a_key_whose_id_begins_with_a_dash_is_named_like_any_other(
+    fake_hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = next(key for key in iter(keys.new_key, None) if key.kid.startswith("-"))  # one in 64
+    acme = Member(fake_hub, "acme", tmp_path / "acme", key, capsys)
+    assert acme.ask("keys", "retire", key.kid)["state"] == "retired"
+    assert acme.run("keys", "revoke", key.kid, "--compromised-at", "2026-11-03T12:00:00+00:00")[0] == 0
+    assert acme.run("trust", "drop", "bolt", key.kid)[0] == 1  # it was not pinned
+    assert acme.run("keys", "retire", "--", key.kid)[0] == 0
+
+
 def test_keys_are_made_proposed_endorsed_and_pinned(join: Join, fake_hub: FakeHub, tmp_path: Path) -> None:
     acme, bolt = join("acme"), join("bolt")
     made = acme.ask("keys", "new", tmp_path / "next.pem")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from heliograph_client.trust import TrustProblem
 _REFUSED = 1
 _CANNOT = 2
 _INTERRUPTED = 130
+_KEY_ID_WITH_A_DASH = re.compile(r"-[A-Za-z0-9_-]{42}")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,9 +51,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _key_ids_last(words: Sequence[str]) -> list[str]:
+    """One key's id in 64 begins with a dash and would be taken for an option: it goes to the end, behind `--`."""
+    ids = [word for word in words if _KEY_ID_WITH_A_DASH.fullmatch(word)]
+    if not ids or "--" in words:
+        return list(words)
+    return [*(word for word in words if word not in ids), "--", *ids]
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
-    arguments = build_parser().parse_args(words)
+    arguments = build_parser().parse_args(_key_ids_last(sys.argv[1:] if words is None else words))
     logging.basicConfig(level=logging.DEBUG if arguments.verbose else logging.WARNING, format="%(message)s")
     screen = Screen(as_json=arguments.json)
     try:
