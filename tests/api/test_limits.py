@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from partners.api.guessing import guessing
 from partners.core.limits import Kind
-from partners.limits import counting
+from partners.limits import buckets, counting
 from partners.models import Partner
 from signals.models import Submission
 from tests.api.conftest import Cast
@@ -92,6 +92,26 @@ def test_what_one_partner_has_used_up_another_has_not(cast: Cast, settings: Sett
     assert cast.birch.http.get("/api/v1/programmes").status_code == 200
     second_key = Client(headers={"authorization": f"Bearer {an_api_key(cast.acme.partner)}"})
     assert second_key.get("/api/v1/programmes").status_code == 429, "a second key is no second bucket"
+
+
+def test_without_valkey_ordinary_traffic_goes_on_and_limits_hold(acme: Company, settings: Settings) -> None:
+    limited(settings, read=(0.001, 3), submit=(0.001, 1))
+    settings.BROKER_URL = "redis+socket:///nonexistent/valkey.sock"
+    buckets._valkey.cache_clear()
+    buckets._take.cache_clear()
+    try:
+        read = [acme.http.get("/api/v1/programmes") for _ in range(4)]
+        handed_in = [post(acme, b"line") for _ in range(2)]
+        guessed = Client().get("/api/v1/programmes")
+    finally:
+        buckets._valkey.cache_clear()
+        buckets._take.cache_clear()
+        counting.way.forget()
+    assert [answer.status_code for answer in read] == [200, 200, 200, 429]
+    assert [re.findall(r"r=(\d+)", answer["RateLimit"]) for answer in read] == [["2"], ["1"], ["0"], ["0"]]
+    assert 0 < int(read[-1]["Retry-After"]) <= 3000
+    assert [answer.status_code for answer in handed_in] == [202, 429]
+    assert guessed.status_code == 401
 
 
 # ---------------------------------------------------------------- what is handed in
