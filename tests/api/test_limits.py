@@ -24,7 +24,8 @@ from tests.builders import a_programme, an_api_key
 from tests.cluster import valkey
 from tests.companies import Company, a_company, settle
 
-READS = {operation for operation in SCOPES if operation.startswith("GET")} | {"POST /api/v1/explain"}
+READS = {operation for operation in SCOPES if operation.startswith("GET")}
+READS |= {"POST /api/v1/explain", "POST /api/v1/programmes/{slug}/feed/ack"}  # a reader's word on what it has read
 SUBMITS = {"POST /api/v1/statements"}
 NDJSON = "application/x-ndjson"
 SLOW = 0.01  # a second: nothing flows in while a test runs
