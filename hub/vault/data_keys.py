@@ -8,7 +8,7 @@ from functools import partial
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hub.vault.envelope import CannotOpen, KeyDestroyed, KeyUnavailable, open_with, parse, seal
+from hub.vault.envelope import CannotOpen, KeyDestroyed, KeyUnavailable, Run, parse, seal
 from hub.vault.key_store import KeyStore
 from hub.vault.remembered import Remembered
 
@@ -40,21 +40,22 @@ class DataKeys:
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """Decrypt, or raise CannotOpen or KeyDestroyed."""
-        parts = parse(sealed)
-        key_id = parts.key_id
-        return open_with(self._ciphers.get(key_id, lambda: self._load(key_id, make=False)), parts, context)
+        return self._run_of(sealed).open(sealed, context)
 
     def open_many(self, sealed: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
         """Decrypt each (sealed bytes, context), or raise CannotOpen or KeyDestroyed."""
-        ciphers: dict[bytes, AESGCM] = {}
-        opened = []
+        opened: list[bytes] = []
+        run: Run | None = None
         for each, context in sealed:
-            parts = parse(each)
-            key_id = parts.key_id
-            if key_id not in ciphers:
-                ciphers[key_id] = self._ciphers.get(key_id, partial(self._load, key_id, make=False))
-            opened.append(open_with(ciphers[key_id], parts, context))
+            if run is None or not run.holds(each):
+                run = self._run_of(each)
+            opened.append(run.open(each, context))
         return opened
+
+    def _run_of(self, sealed: bytes) -> Run:
+        parts = parse(sealed)
+        cipher = self._ciphers.get(parts.key_id, partial(self._load, parts.key_id, make=False))
+        return Run(cipher, parts.head)
 
     def periods(self, scope: str) -> list[str]:
         """The periods that have a key now, in order."""

@@ -34,9 +34,7 @@ class Sealed(NamedTuple):
     """Sealed bytes, taken apart but not yet opened."""
 
     key_id: bytes
-    head: bytes
-    nonce: bytes
-    body: bytes
+    head: bytes  # what comes before the nonce
 
 
 def seal(cipher: AESGCM, key_id: bytes, plaintext: bytes, context: bytes) -> bytes:
@@ -56,13 +54,26 @@ def parse(sealed: bytes) -> Sealed:
     start = _HEAD + sealed[1]
     if len(sealed) < start + _NONCE + _TAG:
         raise CannotOpen("The sealed bytes were cut short.")
-    body = start + _NONCE
-    return Sealed(sealed[_HEAD:start], sealed[:start], sealed[start:body], sealed[body:])
+    return Sealed(sealed[_HEAD:start], sealed[:start])
 
 
-def open_with(cipher: AESGCM, parts: Sealed, context: bytes) -> bytes:
-    """The plaintext, or CannotOpen: there is no third outcome."""
-    try:
-        return cipher.decrypt(parts.nonce, parts.body, parts.head + context)
-    except InvalidTag:
-        raise CannotOpen("The sealed bytes were altered, or belong to another place.") from None
+class Run:
+    """Opens what one key sealed, of which a page holds a thousand in a row: its head is taken apart once."""
+
+    __slots__ = ("_body", "_cipher", "_head", "_nonce")
+
+    def __init__(self, cipher: AESGCM, head: bytes) -> None:
+        self._cipher, self._head = cipher, head
+        self._nonce = len(head)
+        self._body = len(head) + _NONCE
+
+    def holds(self, sealed: bytes) -> bool:
+        """Whether these bytes belong to it, as far as their head and length tell."""
+        return sealed.startswith(self._head) and len(sealed) >= self._body + _TAG
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """The plaintext of bytes that it holds, or CannotOpen."""
+        try:
+            return self._cipher.decrypt(sealed[self._nonce : self._body], sealed[self._body :], self._head + context)
+        except InvalidTag:
+            raise CannotOpen("The sealed bytes were altered, or belong to another place.") from None

@@ -25,6 +25,7 @@ from signals.lifecycle.examine import SEALED_FOR
 from signals.lifecycle.moves import root_of_packed
 from signals.lifecycle.walk import FORGOTTEN, Place
 
+_CHUNK = 100  # rows
 MAX_PAGE_BYTES = 4 * 1024 * 1024  # of sealed items: one author's padding must not fill a reader's memory
 
 
@@ -151,7 +152,7 @@ class Page:
 
 def root_of_rows(rows: Iterable[Row]) -> bytes:
     """The RFC 6962 root over (signal, revision) pairs, in order of position."""
-    return root_of_packed(bytes.fromhex(row.id.replace("-", "")) + row.revision.to_bytes(8, "big") for row in rows)
+    return root_of_packed([bytes.fromhex(row.id.replace("-", "")) + row.revision.to_bytes(8, "big") for row in rows])
 
 
 def items_of(rows: Sequence[Row], slugs: Mapping[int, str]) -> list[bytes]:
@@ -198,9 +199,10 @@ def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tup
 def in_order(query: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """What a query finds that reads a feed along its indexes."""
     # psycopg's own cursor, for it reads binary: as text, every sealed byte would be written and read as two.
+    # In chunks: while PostgreSQL looks for the next rows, the last ones are taken over here.
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(_IN_ORDER)
-        return cursor.execute(query, parameters, binary=True).fetchall()
+        return list(cursor.stream(query, parameters, binary=True, size=_CHUNK))
 
 
 def cut(rows: list[Row], *, limit: int, end: int, after: int) -> tuple[list[Row], int, bool]:
@@ -243,24 +245,24 @@ def _tombstone(row: Row) -> bytes:
 
 def _live(row: Row, slugs: Mapping[int, str], said: bytes) -> bytes:
     """A live signal: what moves, and the members that `examine` rendered and sealed when it came."""
-    _, identity, revision, state, _, issuer, changed_at, received_at, permitted, *_ = row
+    _, identity, revision, state, _, issuer, changed_at, received_at, permitted, _, _ = row
+    facts = _facts(state, changed_at, slugs[issuer], received_at, permitted)
+    return f'{{"id":"{identity}","revision":{revision},{facts}'.encode("ascii") + said + b"}"
+
+
+@lru_cache(maxsize=4096)  # alike in all that came and moved together
+def _facts(state: str, changed_at: str, issuer: str, received_at: str, permitted: str) -> str:
     allowed = '"investigate"' if state == "restricted" else _words(permitted)
     return (
-        (
-            f'{{"id":"{identity}","revision":{revision},"state":"{state}","changed_at":"{_time(changed_at)}",'
-            f'"issuer":"{slugs[issuer]}","received_at":"{_time(received_at)}","permitted":[{allowed}],'
-        ).encode("ascii")
-        + said
-        + b"}"
+        f'"state":"{state}","changed_at":"{_time(changed_at)}","issuer":"{issuer}",'
+        f'"received_at":"{_time(received_at)}","permitted":[{allowed}],'
     )
 
 
-@lru_cache(maxsize=4096)  # what came or moved together has one time
 def _time(text: str) -> str:
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-@lru_cache(maxsize=4096)
 def _words(array: str) -> str:
     return ",".join(f'"{word}"' for word in array[1:-1].split(",") if word)
 
