@@ -9,6 +9,7 @@ from django.db import connection
 
 from signals.core import benign
 from signals.core.indicators import Reading
+from signals.models.copying import array
 
 
 def harmless(readings: Mapping[int, Reading]) -> dict[int, str]:
@@ -20,7 +21,7 @@ def harmless(readings: Mapping[int, Reading]) -> dict[int, str]:
     if not keys:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_NAMED, [list(keys)])
+        cursor.execute(_NAMED, [array(keys)])
         return {number: name for key, name in cursor.fetchall() for number in keys[bytes(key)]}
 
 
@@ -32,5 +33,5 @@ def entry_key(key: str) -> bytes:
 _NAMED = """
 SELECT entry.key, list.name
   FROM signals_warningentry AS entry JOIN signals_warninglist AS list ON list.id = entry.list_id
- WHERE entry.key = ANY(%s)
+ WHERE entry.key = ANY(%s::bytea[])
 """

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -115,14 +116,19 @@ def check(value: object, depth: int = 0) -> None:
 
 def check_event(action: str, actor: str, at: str, subjects: Iterable[str]) -> None:
     """Raise NotALeaf unless these name an action, an actor, a time and subjects in the form that leaves give them."""
+    _check_said(action, actor, at)
+    if not all(map(_SUBJECT.fullmatch, subjects)):
+        raise NotALeaf("A subject is <kind>:<id>, such as signal:<uuid>.")
+
+
+@lru_cache(maxsize=256)  # the events of a batch have these in common
+def _check_said(action: str, actor: str, at: str) -> None:
     if not _ACTION.fullmatch(action):
         raise NotALeaf("An action is dotted words, such as signal.published.")
     if not _ACTOR.fullmatch(actor):
         raise NotALeaf("An actor is partner:<slug>, staff:<number> or system:<name>.")
     if not _TIME.fullmatch(at):
         raise NotALeaf("Times are RFC 3339 in UTC with microseconds.")
-    if not all(map(_SUBJECT.fullmatch, subjects)):
-        raise NotALeaf("A subject is <kind>:<id>, such as signal:<uuid>.")
 
 
 def check_values(facts: Mapping[str, object], commitments: Mapping[str, str]) -> None:
@@ -141,6 +147,7 @@ def check_size(event: bytes, subjects: int) -> None:
         raise NotALeaf(f"A leaf has at most {LARGEST:,} bytes; this event alone has {len(event):,}.")
 
 
+@lru_cache(maxsize=256)
 def timestamp(at: datetime) -> str:
     """RFC 3339 in UTC with microseconds; refuses a time without a zone."""
     if at.tzinfo is None:

@@ -43,7 +43,7 @@ from signals.lifecycle.moves import Kind, Taken, lock_signals, take_positions
 from signals.lifecycle.publish import record_moves
 from signals.lifecycle.rows import AnySignal, AnyStatement, NewSignal, NewStatement
 from signals.models import Distrust, Route, Signal, Statement, Verdict
-from signals.models.copying import copy_rows
+from signals.models.copying import array, copy_rows
 from signals.screening import harmless
 
 _GONE = {State.WITHDRAWN.value, State.EXPIRED.value, State.PURGED.value, State.REFUSED.value}
@@ -115,7 +115,7 @@ class Batch:
                 jtis |= {line.claims.supersedes} if line.claims.supersedes else set()
             elif line.claims is not None:
                 jtis.add(line.claims.about.jti)
-        mine = (self.sender.partner.id, list(jtis))
+        mine = (self.sender.partner.id, array(jtis))
         with connection.cursor() as cursor:
             cursor.execute(_SAID, mine)
             self.said = {jti: _Said(*about) for jti, *about in cursor.fetchall()}
@@ -561,10 +561,10 @@ _REVISABLE = [
 # Arrays, not one parameter a jti: a thousand of those cost Django more than the look-up costs PostgreSQL.
 _SAID = """
 SELECT jti, id, typ, digest, signal_id, effect, key_id, received_at
-  FROM signals_statement WHERE partner_id = %s AND jti = ANY(%s)
+  FROM signals_statement WHERE partner_id = %s AND jti = ANY(%s::text[])
 """
 _HOW_MANY_WAIT = "SELECT count(*) FROM signals_statement WHERE partner_id = %s AND effect = 'waiting'"
 _WAITING = """
-SELECT * FROM signals_statement WHERE partner_id = %s AND about_jti = ANY(%s) AND effect = 'waiting'
+SELECT * FROM signals_statement WHERE partner_id = %s AND about_jti = ANY(%s::text[]) AND effect = 'waiting'
  ORDER BY received_at, id
 """

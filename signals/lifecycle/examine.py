@@ -74,6 +74,7 @@ class Examination:
 
     def __init__(self, sender: Sender) -> None:
         self.sender = sender
+        self._vault = keyring.keyring()
         self._keys: Mapping[str, SigningKeyFacts] = {}
         self._memberships: dict[str, MembershipFacts | None] = {}
         self._programmes: dict[str, ProgrammeFacts | None] = {}
@@ -168,7 +169,7 @@ class Examination:
         retention = _retention(programme, claims.indicator.type)
         line.expires_at = rules.expires_at(claims, received_at=self.sender.received_at, retention=retention)
         scope = f"programme:{programme.slug}"
-        line.index = keyring.blind_index(scope, line.reading.index_key)
+        line.index = self._vault.index.newest(scope, line.reading.index_key)
         sealer = self._sealer(programme, line.expires_at)
         line.sealed = sealer.seal(fragment(line.jws, line.reading), context=context(line.id))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 from django.db import connection, models
@@ -31,7 +32,16 @@ def copy_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[
         copy.write(written)
 
 
+def array(items: Iterable[str | bytes]) -> str:
+    """Text or bytes as PostgreSQL writes an array of them: one parameter, where psycopg would quote each by itself."""
+    return (
+        "{" + ",".join([f'"\\\\x{item.hex()}"' if isinstance(item, bytes) else _quoted(item) for item in items]) + "}"
+    )
+
+
 def _list(items: list[str] | list[int]) -> str:
+    if not items:
+        return "{}"
     return _text("{" + ",".join([_quoted(item) if isinstance(item, str) else str(item) for item in items]) + "}")
 
 
@@ -50,7 +60,7 @@ _FORMATS: dict[type, Callable[..., str]] = {
     type(None): lambda _: "\\N",
     bool: lambda value: "t" if value else "f",
     bytes: lambda value: "\\\\x" + value.hex(),
-    datetime: datetime.isoformat,
+    datetime: lru_cache(maxsize=64)(datetime.isoformat),  # a batch has a handful of moments
     int: str,
     list: _list,
     str: _text,
