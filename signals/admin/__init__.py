@@ -4,10 +4,11 @@ signals       the list, the page of one signal, its verbs
 held          the queue of signals that wait for a person
 values        reveal one value, search for one: POST only, both recorded
 submissions   what partners handed in, with the verdicts
+recalls       the recall board: who had what was removed, and who knows that it is gone
 endpoints     webhook addresses and the attempts to reach them
 screening     warning lists of harmless values, and keys that fell
 """
 
-from signals.admin import endpoints, screening, signals, submissions
+from signals.admin import endpoints, recalls, screening, signals, submissions
 
-__all__ = ["endpoints", "screening", "signals", "submissions"]
+__all__ = ["endpoints", "recalls", "screening", "signals", "submissions"]

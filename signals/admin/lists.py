@@ -128,9 +128,9 @@ class ByIssuer(ByPartner[_M]):
     title, parameter_name, column = "issuer", "issuer", "issuer_id"
 
 
-def badge(word: str) -> SafeString:
-    """A state in its colour; the word is always there."""
-    return format_html('<span class="state state-{}">{}</span>', word, word)
+def badge(word: str, shown: str = "") -> SafeString:
+    """A state in its colour; the word, or what says more, is always there."""
+    return format_html('<span class="state state-{}">{}</span>', word, shown or word)
 
 
 def short(identity: object) -> str:

@@ -11,7 +11,7 @@ screening   warning lists of well-known harmless values, and keys that fell
 from signals.models.delivery import Attempt, Disclosure, Endpoint, FormerSecret
 from signals.models.feed import Change, Head, Route, Signal, Walk
 from signals.models.notices import Notice, NoticeHead, RecallPlace
-from signals.models.recall import Acknowledgement, Receipt
+from signals.models.recall import Acknowledgement, RecalledSignal, Receipt
 from signals.models.screening import Distrust, Sweep, WarningEntry, WarningList
 from signals.models.statements import Statement, Submission, Verdict
 
@@ -27,6 +27,7 @@ __all__ = [
     "Notice",
     "NoticeHead",
     "RecallPlace",
+    "RecalledSignal",
     "Receipt",
     "Route",
     "Signal",

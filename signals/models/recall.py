@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from signals.models.feed import Signal
+
 
 class Acknowledgement(models.Model):
     """Up to where a partner that pulls says it has applied its feed. An endpoint's 2xx says so on its own row."""
@@ -36,3 +38,22 @@ class Receipt(models.Model):
 
     def __str__(self) -> str:
         return f"receipt {self.statement_id}"
+
+
+class Recalled(models.Manager["RecalledSignal"]):
+    """What came out and was removed, or may be acted on less, whatever has become of its content."""
+
+    def get_queryset(self) -> models.QuerySet[RecalledSignal]:
+        """As the index `signal_recalled` has them."""
+        is_removed = ~models.Q(removal="") | models.Q(state="restricted")
+        return super().get_queryset().filter(is_removed, published_at__isnull=False)
+
+
+class RecalledSignal(Signal):
+    """A signal on the recall board."""
+
+    recalled = Recalled()  # the first named is the one that the admin reads by
+
+    class Meta:
+        proxy = True
+        verbose_name = "recall"

@@ -15,7 +15,7 @@ from hub.staff.roles import Capability, Role, capabilities
 from hub.staff.site import site
 from hub.staff.verbs import ListVerb, RowVerb, VerbAdmin
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
-from signals.models import Distrust, Endpoint, Signal, Submission, WarningList
+from signals.models import Distrust, Endpoint, RecalledSignal, Signal, Submission, WarningList
 from tests.admin.scene import Scene, a_scene, at_the_desk
 
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -33,6 +33,7 @@ DJANGOS = {"changelist", "add", "history", "delete", "change"}
 
 TO_VIEW = {
     Signal: C.SIGNALS_VIEW,
+    RecalledSignal: C.SIGNALS_VIEW,
     Submission: C.SUBMISSIONS_VIEW,
     Endpoint: C.ENDPOINTS_VIEW,
     WarningList: C.SIGNALS_VIEW,
