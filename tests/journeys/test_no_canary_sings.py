@@ -69,9 +69,10 @@ def _live_through_it(acme: Company, birch: Company, receiver: Receiver) -> None:
     acme.http.post("/api/v1/explain", {"type": "email", "value": VALUES["email"]}, content_type="application/json")
     acme.http.post("/api/v1/explain", {"type": "md5", "value": CANARY}, content_type="application/json")
     assert birch.http.get("/api/v1/programmes/csea/feed").content.count(CANARY.encode()) >= len(VALUES)
+    deliver_due(clock=now)  # the new address repeats its challenge
     receiver.behave(refuses(500, body=b"I echo: " + CANARY.encode()))
     deliver_due(clock=now)
-    assert CANARY.encode() in receiver.received[0].body
+    assert CANARY.encode() in receiver.received[-1].body
     receiver.behave(accepts())
     acme.say(acme.withdrawal(lines[0]))
     expire_due(at=now())
