@@ -25,7 +25,7 @@ def post(company: Company, body: bytes, content_type: str = NDJSON, **headers: s
 
 
 def a_bomb(mebibytes: int) -> bytes:
-    """So many mebibytes of zeros in gzip's form, made of one that is repeated; its checksum, at the end, is not right."""
+    """So many mebibytes of zeros in gzip's form, made of one that is repeated; the checksum at the end is wrong."""
     press = zlib.compressobj(wbits=31)
     first, again = (press.compress(bytes(MIB)) + press.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
     return first + again * (mebibytes - 1) + press.flush()
