@@ -244,6 +244,21 @@ def _webhooks() -> Json:
             {"items": {"type": "array", "items": {"$ref": "#/components/schemas/ItemShape"}}},
             {"type": "feed.batch", **_ENVELOPE_EXAMPLE, "epoch": 1, "walk": 17, "listed": False, "items": [tombstone]},
         ),
+        "notice.batch": _webhook(
+            "What the hub tells you alone",
+            "To an endpoint whose `feed` is `notices`: the next notices in order, with what a page of them has. Take "
+            "what is recalled out of every copy by revision, pass over kinds that you do not know, store `webhook-id` "
+            "together with the effects, then answer 2xx. Sent to suspended partners too.",
+            {"items": {"type": "array", "items": {"$ref": "#/components/schemas/NoticeShape"}}},
+            {
+                "type": "notice.batch",
+                "channel": _ENVELOPE_EXAMPLE["channel"],
+                "epoch": 1,
+                "walk": 19,
+                "listed": False,
+                "items": [EXAMPLES["NoticeShape"]],
+            },
+        ),
         "membership.ended": _webhook(
             "Your membership has ended",
             "The last word to an endpoint: erase everything that this channel ever brought. Repeated until a 2xx.",
@@ -254,7 +269,8 @@ def _webhooks() -> Json:
 
 
 def _webhook(summary: str, description: str, members: Json, example: Json) -> Json:
-    properties = {"type": {"type": "string", "const": example["type"]}, **_COMMON, **members}
+    common = {name: shape for name, shape in _COMMON.items() if name in example}
+    properties = {"type": {"type": "string", "const": example["type"]}, **common, **members}
     return {
         "post": {
             "operationId": example["type"],

@@ -118,6 +118,7 @@ _FAILED = {**_ATTEMPT, "delivered": False, "status": 503, "error": "http-status"
 _LAG = {"signals": 0, "is_more": False, "seconds": 0.0}
 _ENDPOINT = {
     "id": "5f0c8d3e-2b1a-4c6d-9e8f-0a1b2c3d4e5f",
+    "feed": "signals",
     "programme": "csea",
     "url": "https://hooks.acme.example/heliograph",
     "filter": _FILTER,
@@ -231,6 +232,7 @@ EXAMPLES: dict[str, Any] = {
     "Member": _MEMBER,
     "Members": {"members": [{"slug": "acme-social", "name": "Acme Social", "state": "active"}, _MEMBER]},
     "NewEndpointShape": {
+        "feed": "signals",
         "programme": "csea",
         "url": "https://hooks.acme.example/heliograph",
         "filter": _FILTER,

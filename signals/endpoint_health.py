@@ -12,6 +12,7 @@ from hub.vault import keyring
 from partners import public
 from signals.delivery.drawing import Hour, hours_drawn
 from signals.lifecycle.disclose import page_query, reader_of
+from signals.lifecycle.notice_feed import notices_waiting
 from signals.lifecycle.walk import START, Place, a_walk
 from signals.models import Attempt, Endpoint
 
@@ -86,6 +87,9 @@ def health(endpoint: Endpoint, *, at: datetime) -> Health:
 
 def lag(endpoint: Endpoint, *, at: datetime) -> Lag:
     """What waits for it. Positions would tell its partner how much is hidden from it, so they are never the measure."""
+    if endpoint.programme_id is None:
+        waiting, oldest = notices_waiting(endpoint.partner_id, after=endpoint.position)
+        return Lag(waiting, is_more=False, seconds=_seconds_since(oldest, at=at))
     programme = public.programme_by_id(endpoint.programme_id)
     member = public.membership(endpoint.partner_id, programme.slug, at=at)
     if member is None:
@@ -96,8 +100,11 @@ def lag(endpoint: Endpoint, *, at: datetime) -> Lag:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_WAITING.replace("/*page*/", query), parameters)
         count, oldest = cursor.fetchone()
-    seconds = max(0.0, (at - oldest).total_seconds()) if oldest is not None else 0.0
-    return Lag(min(count, COUNTED), is_more=count > COUNTED, seconds=round(seconds, 1))
+    return Lag(min(count, COUNTED), is_more=count > COUNTED, seconds=_seconds_since(oldest, at=at))
+
+
+def _seconds_since(moment: datetime | None, *, at: datetime) -> float:
+    return round(max(0.0, (at - moment).total_seconds()), 1) if moment is not None else 0.0
 
 
 def hours(endpoint: Endpoint, *, at: datetime) -> list[Hour]:

@@ -268,16 +268,26 @@ SELECT
                                  AND change.position > coalesce(place.position, 0)))
 """  # noqa: S608  constants
 
+# Every endpoint with the end of its feed: a programme's, or its partner's notices.
+_ENDPOINTS = """
+signals_endpoint AS endpoint
+  LEFT JOIN signals_head AS head ON head.programme_id = endpoint.programme_id
+  LEFT JOIN signals_noticehead AS noticed
+    ON endpoint.programme_id IS NULL AND noticed.partner_id = endpoint.partner_id
+  CROSS JOIN LATERAL (SELECT coalesce(head.position, noticed.position) AS position,
+                             coalesce(head.at, noticed.at) AS at) AS feed
+"""
+
 _OVERDUE = """
 SELECT
   (SELECT extract(epoch FROM clock_timestamp() - min(greatest(next_attempt_at, coalesce(lease_until, next_attempt_at))))
      FROM signals_submission WHERE state = 'pending') AS verify,
   (SELECT extract(epoch FROM clock_timestamp() - min(verified_at))
      FROM signals_signal WHERE state = 'verified' AND NOT is_awaiting_routing) AS publish,
-  (SELECT extract(epoch FROM clock_timestamp() - min(greatest(endpoint.next_attempt_at, head.at,
-                                                             coalesce(endpoint.lease_until, head.at))))
-     FROM signals_endpoint endpoint JOIN signals_head head USING (programme_id)
-    WHERE endpoint.state = 'active' AND endpoint.position < head.position) AS deliver,
+  (SELECT extract(epoch FROM clock_timestamp() - min(greatest(endpoint.next_attempt_at, feed.at,
+                                                             coalesce(endpoint.lease_until, feed.at))))
+     FROM /*endpoints*/
+    WHERE endpoint.state = 'active' AND endpoint.position < feed.position) AS deliver,
   (SELECT extract(epoch FROM clock_timestamp() - min(expires_at))
      FROM signals_signal WHERE state IN ('verified', 'held', 'published', 'restricted')) AS expire,
   (SELECT extract(epoch FROM clock_timestamp() - min(at)) FROM signals_distrust WHERE NOT is_settled) AS quarantine,
@@ -289,13 +299,13 @@ SELECT
                       AND kind IN ('withdrawn', 'expired', 'quarantined', 'restricted')
                     ORDER BY position LIMIT 1) AS change) AS recalls,
   (SELECT extract(epoch FROM clock_timestamp() - max(swept_at)) FROM signals_sweep) AS sweep
-"""
+""".replace("/*endpoints*/", _ENDPOINTS)
 
 _LAGS = """
-SELECT endpoint.id, greatest(0, head.position - greatest(endpoint.position, 0)),
-       CASE WHEN endpoint.position < head.position
+SELECT endpoint.id, greatest(0, feed.position - greatest(endpoint.position, 0)),
+       CASE WHEN endpoint.position < feed.position
             THEN extract(epoch FROM clock_timestamp() - coalesce(endpoint.last_success_at, endpoint.created_at))
             ELSE 0 END
-  FROM signals_endpoint endpoint JOIN signals_head head USING (programme_id)
- WHERE endpoint.state = 'active'
-"""
+  FROM /*endpoints*/
+ WHERE endpoint.state = 'active' AND feed.position IS NOT NULL
+""".replace("/*endpoints*/", _ENDPOINTS)

@@ -69,7 +69,7 @@ class _Beside:
 
     def __init__(self, endpoint: Endpoint, names: _Names, at: datetime) -> None:
         self.partner = names.partners[endpoint.partner_id]
-        self.programme = names.programmes[endpoint.programme_id]
+        self.programme = names.programmes[endpoint.programme_id] if endpoint.programme_id is not None else "notices"
         lag = names.lags.get(endpoint.id)
         self.behind, self.seconds = (lag.positions, lag.seconds) if lag is not None else (0, 0.0)
         self.last = names.attempts.get(endpoint.id)

@@ -20,6 +20,12 @@ def batch(
     return b"".join((envelope[:-1], b',"items":[', items, b"]}"))
 
 
+def notices(*, channel: str, epoch: int, walk: int, listed: bool, items: bytes) -> bytes:
+    """A `notice.batch`: what the hub tells one partner; `items` as for `batch`."""
+    envelope = _envelope("notice.batch", channel=channel, epoch=epoch, walk=walk, listed=listed)
+    return b"".join((envelope[:-1], b',"items":[', items, b"]}"))
+
+
 def challenge(*, endpoint: str, challenge: str) -> bytes:
     """An `endpoint.challenge`: answer 2xx with a body that repeats `challenge`, to be sent anything else."""
     return _envelope("endpoint.challenge", endpoint=endpoint, challenge=challenge)

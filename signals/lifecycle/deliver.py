@@ -22,8 +22,8 @@ from signals.delivery.sender import Sender
 from signals.delivery.urls import Egress
 from signals.due import DUE_FROM, IS_DUE
 from signals.lifecycle.letters import Post, former_secrets, request_of
-from signals.lifecycle.render import render, stuck
-from signals.lifecycle.settle import settle
+from signals.lifecycle.render import render
+from signals.lifecycle.settle import settle, stuck
 from signals.lifecycle.shared_pages import SharedPages
 from signals.models import Endpoint
 
@@ -58,8 +58,9 @@ def deliver_due(*, clock: Callable[[], datetime], for_at_most: timedelta = ROUND
 
 
 def claim_due(*, limit: int, suspects: int = SUSPECTS) -> tuple[list[Endpoint], UUID]:
-    """Lease endpoints that something is due for, longest due first, and the token that they are leased under.
+    """Lease endpoints that something is due for, and the token that they are leased under.
 
+    Those of notices come first, for recalls are among them, then who is due longest.
     At most `suspects` of them are such as failed the last time. One whose breaker is open gets its probe: half-open.
     """
     token = uuid4()
@@ -101,10 +102,12 @@ _courier = Courier(lambda: Sender(egress(), proxy=settings.EGRESS_PROXY or None)
 _CLAIM = f"""
 WITH sound AS (
     SELECT endpoint.id {DUE_FROM} WHERE endpoint.failures = 0 AND {IS_DUE}
-     ORDER BY endpoint.next_attempt_at LIMIT %(limit)s FOR UPDATE OF endpoint SKIP LOCKED),
+     ORDER BY endpoint.programme_id IS NULL DESC, endpoint.next_attempt_at
+     LIMIT %(limit)s FOR UPDATE OF endpoint SKIP LOCKED),
 suspect AS (
     SELECT endpoint.id {DUE_FROM} WHERE endpoint.failures > 0 AND {IS_DUE}
-     ORDER BY endpoint.next_attempt_at LIMIT least(%(suspects)s, %(limit)s - (SELECT count(*) FROM sound))
+     ORDER BY endpoint.programme_id IS NULL DESC, endpoint.next_attempt_at
+     LIMIT least(%(suspects)s, %(limit)s - (SELECT count(*) FROM sound))
        FOR UPDATE OF endpoint SKIP LOCKED)
 UPDATE signals_endpoint
    SET lease_token = %(token)s, lease_until = clock_timestamp() + make_interval(secs => %(lease)s),

@@ -23,10 +23,11 @@ from signals.delivery.tls import Tls, UnusableTls, context_of
 from signals.delivery.urls import check_url
 from signals.lifecycle.deliver import egress
 from signals.lifecycle.letters import channel_of, secret_context
+from signals.lifecycle.notice_feed import notice_position_at, start_notices
 from signals.lifecycle.walk import NEVER_LISTED, START, a_walk, position_at
 from signals.models import Endpoint, FormerSecret, Head, Walk
 
-MAX_ENDPOINTS: Final = 20  # of one partner in one programme: each costs a rendering and a POST for every change
+MAX_ENDPOINTS: Final = 20  # of one partner for one feed: each costs a rendering and a POST for every change
 MAX_OVERLAP: Final = timedelta(days=7)
 OVERLAP: Final = timedelta(days=1)
 _MAX_FORMER: Final = 4  # secrets that sign beside the new one: every one lengthens the header
@@ -64,12 +65,47 @@ def add_endpoint(
 
     Refuses EndpointUrlRefused, EndpointTlsRefused, and TooManyEndpoints beyond 20 per partner and programme.
     """
+    return _add(
+        _Owner(member.partner_id, member.partner_slug, member.programme_id, member.programme_slug),
+        url=url,
+        filter=filter,
+        terms=terms,
+        actor=actor,
+        at=at,
+    )
+
+
+def add_notice_endpoint(partner_id: int, *, url: str, actor: str, at: datetime, **terms: Unpack[Terms]) -> Added:
+    """Register an address that is sent its partner's notices; the same challenge first, the same refusals."""
+    owner = _Owner(partner_id, public.partner(partner_id).slug, None, "notices")
+    return _add(owner, url=url, filter={}, terms=terms, actor=actor, at=at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whose endpoint it is, and of which feed: a programme's, or without one the partner's notices."""
+
+    partner_id: int
+    partner_slug: str
+    programme_id: int | None
+    feed: str  # the programme's slug, or "notices"
+
+
+def _add(
+    owner: _Owner,
+    *,
+    url: str,
+    filter: Mapping[str, Sequence[object]],  # noqa: A002  the word of the API
+    terms: Terms,
+    actor: str,
+    at: datetime,
+) -> Added:
     identity = uuid.uuid4()
     secret = Secret.new().text
     endpoint = Endpoint(
         id=identity,
-        partner_id=member.partner_id,
-        programme_id=member.programme_id,
+        partner_id=owner.partner_id,
+        programme_id=owner.programme_id,
         url=check_url(url, egress()),
         sealed_secret=_sealed(secret, identity),
         filter=_filter(filter),
@@ -78,12 +114,12 @@ def add_endpoint(
     )
     _agree(endpoint, terms, at=at)
     with transaction.atomic():
-        _take_turn(member)
-        own = Endpoint.objects.filter(partner_id=member.partner_id, programme_id=member.programme_id)
+        _take_turn(owner)
+        own = Endpoint.objects.filter(partner_id=owner.partner_id, programme_id=owner.programme_id)
         if own.exclude(state="deleted").count() >= MAX_ENDPOINTS:
-            raise TooManyEndpoints(f"There are {MAX_ENDPOINTS} endpoints in this programme already; remove one first.")
+            raise TooManyEndpoints(f"There are {MAX_ENDPOINTS} endpoints for this feed already; remove one first.")
         endpoint.save(force_insert=True)
-        _record("endpoint.created", endpoint, member.partner_slug, member.programme_slug, actor=actor, at=at)
+        _record("endpoint.created", endpoint, owner.partner_slug, owner.feed, actor=actor, at=at)
         wake.deliver()
     return Added(endpoint, secret)
 
@@ -160,14 +196,7 @@ def replay(endpoint_id: uuid.UUID, *, partner_id: int, since: datetime | None, a
         endpoint = _lock(endpoint_id, partner_id)
         walk, position = None, START
         if since is not None:
-            member = public.membership(endpoint.partner_id, _programme_slug(endpoint), at=at)
-            after = position_at(endpoint.programme_id, since)
-            head = Head.objects.filter(programme_id=endpoint.programme_id).first()
-            if member is not None and head is not None and after >= max(head.purged_to, 0):
-                channel = channel_of(endpoint)
-                walk = a_walk(member, channel=channel, filter=endpoint.filter, floor=NEVER_LISTED, at=at)
-                walk.save(force_insert=True)
-                position = after
+            walk, position = _place_at(endpoint, since, at=at)
         _walk_anew(endpoint, walk, position, at=at)
         endpoint.save(update_fields=_CHANGEABLE)
         _record_by("endpoint.replayed", endpoint, actor=actor, at=at)
@@ -186,6 +215,24 @@ def send_test(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: dateti
         endpoint.save(update_fields=["test_asked_at", "next_attempt_at"])
         wake.deliver()
     return endpoint
+
+
+def _place_at(endpoint: Endpoint, since: datetime, *, at: datetime) -> tuple[Walk | None, int]:
+    """A walk of what came at or after a moment, and where it begins; None where it begins at the start."""
+    if endpoint.programme_id is None:
+        after = notice_position_at(endpoint.partner_id, since)
+        if after == START:
+            return None, START
+        return start_notices(endpoint.partner_id, channel=channel_of(endpoint), at=at, floor=NEVER_LISTED).walk, after
+    programme = public.programme_by_id(endpoint.programme_id)
+    member = public.membership(endpoint.partner_id, programme.slug, at=at)
+    after = position_at(programme.id, since)
+    head = Head.objects.filter(programme_id=programme.id).first()
+    if member is None or head is None or after < max(head.purged_to, 0):
+        return None, START
+    walk = a_walk(member, channel=channel_of(endpoint), filter=endpoint.filter, floor=NEVER_LISTED, at=at)
+    walk.save(force_insert=True)
+    return walk, after
 
 
 def _walk_anew(endpoint: Endpoint, walk: Walk | None, position: int, *, at: datetime) -> None:
@@ -229,10 +276,6 @@ def _filter(wanted: Mapping[str, Sequence[object]]) -> dict[str, list[object]]:
 
 def _sealed(secret: str, endpoint_id: uuid.UUID) -> bytes:
     return keyring.sealer("hub", "always").seal(secret.encode("ascii"), context=secret_context(endpoint_id))
-
-
-def _programme_slug(endpoint: Endpoint) -> str:
-    return public.programme_by_id(endpoint.programme_id).slug
 
 
 def pause_endpoint(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: datetime) -> Endpoint:
@@ -296,9 +339,9 @@ def _put(endpoint: Endpoint, stop: Stop | None, *, actor: str, at: datetime) -> 
     return endpoint
 
 
-def _take_turn(member: MembershipFacts) -> None:
-    """One after the other adds endpoints to a programme, so that two at once cannot both be the last that fits."""
-    turn = f"heliograph endpoints {member.partner_id} {member.programme_id}"
+def _take_turn(owner: _Owner) -> None:
+    """One after the other adds endpoints to a feed, so that two at once cannot both be the last that fits."""
+    turn = f"heliograph endpoints {owner.partner_id} {owner.programme_id}"
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [turn])
 
@@ -313,16 +356,17 @@ def _lock(endpoint_id: uuid.UUID, partner_id: int | None = None) -> Endpoint:
 
 def _record_by(action: str, endpoint: Endpoint, *, actor: str, at: datetime) -> None:
     partner = public.partner(endpoint.partner_id)
-    programme = public.programme_by_id(endpoint.programme_id)
-    _record(action, endpoint, partner.slug, programme.slug, actor=actor, at=at)
+    feed = "notices" if endpoint.programme_id is None else public.programme_by_id(endpoint.programme_id).slug
+    _record(action, endpoint, partner.slug, feed, actor=actor, at=at)
 
 
-def _record(action: str, endpoint: Endpoint, partner: str, programme: str, *, actor: str, at: datetime) -> None:
+def _record(action: str, endpoint: Endpoint, partner: str, feed: str, *, actor: str, at: datetime) -> None:
+    of_programme = [] if endpoint.programme_id is None else [f"programme:{feed}"]
     record(
         action,
         actor=actor,
         at=at,
-        subjects=[f"endpoint:{endpoint.id}", f"partner:{partner}", f"programme:{programme}"],
+        subjects=[f"endpoint:{endpoint.id}", f"partner:{partner}", *of_programme],
         facts={
             "state": endpoint.state,
             "reason": endpoint.state_reason,

@@ -14,14 +14,16 @@ def mark_leaving(*, at: datetime) -> int:
     Those that left get one last word, to erase everything; those that came back a new walk. Returns how many.
     """
     active = Endpoint.objects.filter(state="active", is_leaving=False)
+    rows = active.exclude(programme_id=None).values_list("id", "partner_id", "programme_id", "walk__generation")
+    walks = [(identity, partner, programme or 0, generation) for identity, partner, programme, generation in rows]
     members = {
-        (member.partner_id, programme_id): member
-        for programme_id in active.values_list("programme_id", flat=True).distinct()
-        for member in public.members(programme_id, at=at)
+        (member.partner_id, programme): member
+        for programme in {row[2] for row in walks}
+        for member in public.members(programme, at=at)
     }
     marked = []
-    for identity, *key, generation in active.values_list("id", "partner_id", "programme_id", "walk__generation"):
-        member = members[key[0], key[1]]
+    for identity, partner, programme, generation in walks:
+        member = members[partner, programme]
         if member.state == "ended" or generation not in {None, member.generation}:
             marked.append(identity)
     return Endpoint.objects.filter(id__in=marked).update(is_leaving=True)

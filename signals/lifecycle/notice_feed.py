@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
+from django.db.models import Count, Min
 
 from hub.ledger.mirror import current_epoch
 from hub.ledger.record import record
@@ -23,7 +24,7 @@ from signals.core.refusals import CursorExpired
 from signals.lifecycle.moves import root_of_pairs
 from signals.lifecycle.recalls import MAY_HAVE_HAD
 from signals.lifecycle.walk import START, Place, unseal_cursor
-from signals.models import Disclosure, NoticeHead, Walk
+from signals.models import Disclosure, Notice, NoticeHead, Walk
 
 CHANNEL = "notices"  # of those who pull
 MAX_SIGNALS = 1000  # told by the recalls of one page, if more than one recall is on it
@@ -50,8 +51,8 @@ class NoticePage:
         return not self.items and not self.listed
 
 
-def start_notices(partner_id: int, *, channel: str, at: datetime) -> Place:
-    """Begin a new walk from the oldest notice that is kept."""
+def start_notices(partner_id: int, *, channel: str, at: datetime, floor: int | None = None) -> Place:
+    """Begin a new walk from the oldest notice that is kept; its floor is the head, unless it never lists all."""
     walk = Walk.objects.create(
         partner_id=partner_id,
         programme_id=None,
@@ -59,7 +60,7 @@ def start_notices(partner_id: int, *, channel: str, at: datetime) -> Place:
         epoch=current_epoch(),
         generation=0,
         filter={},
-        floor=_head(partner_id),
+        floor=_head(partner_id) if floor is None else floor,
         started_at=at,
     )
     return Place(walk, START)
@@ -78,6 +79,26 @@ def open_notice_cursor(text: str, *, partner_id: int) -> Place:
     if place.walk.epoch != current_epoch():
         raise CursorExpired(_FORGOTTEN)
     return place
+
+
+def is_behind(place: Place) -> bool:
+    """Whether a walk must be begun anew: another epoch, or notices after the place have been forgotten."""
+    heads = NoticeHead.objects.filter(partner_id=place.walk.partner_id)
+    purged_to = heads.values_list("purged_to", flat=True).first() or 0
+    return place.walk.epoch != current_epoch() or START < place.position < purged_to
+
+
+def notice_position_at(partner_id: int, moment: datetime) -> int:
+    """The last place posted before a moment, START if there is none that is kept."""
+    posted = Notice.objects.filter(partner_id=partner_id, posted_at__lt=moment)
+    return posted.order_by("-position").values_list("position", flat=True).first() or START
+
+
+def notices_waiting(partner_id: int, *, after: int) -> tuple[int, datetime | None]:
+    """How many notices stand after a place, and since when the oldest of them does."""
+    waiting = Notice.objects.filter(partner_id=partner_id, position__gt=after)
+    found = waiting.aggregate(count=Count("number"), oldest=Min("posted_at"))
+    return found["count"], found["oldest"]
 
 
 def read_notices(place: Place, *, partner_slug: str, limit: int, at: datetime, up_to: int | None = None) -> NoticePage:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from hub.ledger.leaf import Json
+from hub.ledger.mirror import current_epoch
 from hub.ledger.record import record
 from partners import public
 from signals import wake
@@ -38,6 +39,17 @@ def tell_restored(*, epoch: int, at: datetime) -> None:
     """Tell every partner that ever followed anything that the hub was restored: all its channels begin new walks."""
     for partner_id in Walk.objects.order_by("partner_id").values_list("partner_id", flat=True).distinct():
         notify(partner_id, NoticeKind.FEED_RESET, {"reason": "restored", "epoch": epoch}, at=at)
+
+
+def tell_reset(walk: Walk, *, programme: str, generation: int, at: datetime) -> None:
+    """Tell a partner that the walk of one of its endpoints is over, and that the endpoint's next batch begins another.
+
+    A restore is told once for all channels, by `tell_restored`.
+    """
+    if walk.epoch == current_epoch():
+        reason = "membership" if walk.generation != generation else "forgotten"
+        facts: dict[str, Json] = {"reason": reason, "channel": walk.channel, "programme": programme}
+        notify(walk.partner_id, NoticeKind.FEED_RESET, facts, at=at)
 
 
 def post_notices(*, at: datetime) -> int:

@@ -5,7 +5,6 @@ Everything shown is recorded as disclosed before a byte leaves, and nothing is s
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,15 +21,14 @@ from signals.delivery import payload
 from signals.lifecycle import letters
 from signals.lifecycle.disclose import Reader, Shown, items_of, look, record_shown, shown, thin_items_of
 from signals.lifecycle.letters import Post, channel_of
-from signals.lifecycle.settle import release, switch_off
+from signals.lifecycle.notices import tell_reset
+from signals.lifecycle.render_notices import notice_posts
+from signals.lifecycle.settle import release, stuck, switch_off
 from signals.lifecycle.shared_pages import SharedPage, SharedPages, Sheet
 from signals.lifecycle.walk import START, Place, a_walk, is_spent
 from signals.models import Endpoint, Head, Walk
 
-logger = logging.getLogger(__name__)
-
 _SUSPENDED_WAIT = timedelta(minutes=1)
-_STUCK_WAIT = timedelta(minutes=1)
 
 
 def render(claimed: Sequence[Endpoint], *, token: UUID, at: datetime, pages: SharedPages | None = None) -> list[Post]:
@@ -45,18 +43,14 @@ def render(claimed: Sequence[Endpoint], *, token: UUID, at: datetime, pages: Sha
             posts.append(letters.challenge(endpoint, token, at=at))
         elif endpoint.test_asked_at is not None:
             posts.append(letters.test(endpoint, token, at=at))
+        elif endpoint.programme_id is None:
+            posts += notice_posts(endpoint, token, at=at)
         else:
             due.setdefault(endpoint.programme_id, []).append(endpoint)
     pages = pages or SharedPages()
     for programme_id, endpoints in due.items():
         posts += _Programme(programme_id, token, at, pages).posts(endpoints)
     return posts
-
-
-def stuck(endpoint: Endpoint, token: UUID, error: Exception, *, at: datetime) -> None:
-    """Note that something of the hub's own is wrong with an endpoint, and let it wait."""
-    logger.error("delivery.stuck", extra={"endpoint": str(endpoint.id), "reason": type(error).__name__})
-    release([endpoint], token, next_attempt_at=at + _STUCK_WAIT)
 
 
 @dataclass(slots=True)
@@ -167,6 +161,8 @@ class _Programme:
             if walk is None or is_spent(Place(walk, endpoint.position), member=member, purged_to=self.purged_to):
                 walk = a_walk(member, channel=channel_of(endpoint), filter=endpoint.filter, floor=self.head, at=self.at)
                 walks.append(walk)
+                if endpoint.walk is not None:
+                    tell_reset(endpoint.walk, programme=self.slug, generation=member.generation, at=self.at)
                 endpoint.in_flight_to, endpoint.position = None, START
             standing.append((endpoint, Place(walk, endpoint.position)))
         Walk.objects.bulk_create(walks)

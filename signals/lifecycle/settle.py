@@ -5,6 +5,7 @@ A 2xx settles only the attempt whose lease is still on the row. All that landed 
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +26,11 @@ from signals.lifecycle.letters import Post
 from signals.lifecycle.walk import START
 from signals.models import Attempt, Endpoint
 
+logger = logging.getLogger(__name__)
+
 Landed = tuple[Post, Outcome]
 
+_STUCK_WAIT: Final = timedelta(minutes=1)
 _TOO_LARGE: Final = 413
 _OVERLOADED: Final = frozenset({429, 502, 504})
 _OURS: Final = frozenset({Failure.HOST_BUSY, Failure.PROXY})  # the receiver was never asked: nothing counts against it
@@ -51,6 +55,12 @@ def release(endpoints: Sequence[Endpoint], token: UUID, *, next_attempt_at: date
     """Give leases back unused."""
     rows = Endpoint.objects.filter(id__in=[endpoint.id for endpoint in endpoints], lease_token=token)
     rows.update(lease_token=None, lease_until=None, next_attempt_at=next_attempt_at)
+
+
+def stuck(endpoint: Endpoint, token: UUID, error: Exception, *, at: datetime) -> None:
+    """Note that something of the hub's own is wrong with an endpoint, and let it wait."""
+    logger.error("delivery.stuck", extra={"endpoint": str(endpoint.id), "reason": type(error).__name__})
+    release([endpoint], token, next_attempt_at=at + _STUCK_WAIT)
 
 
 def switch_off(endpoint: Endpoint, reason: Stop, *, at: datetime) -> None:

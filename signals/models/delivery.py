@@ -15,7 +15,7 @@ class Endpoint(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     partner_id = models.BigIntegerField()
-    programme_id = models.BigIntegerField()
+    programme_id = models.BigIntegerField(null=True)  # null: it is sent its partner's notices
     url = models.CharField(max_length=2000)
     sealed_secret = models.BinaryField()
     filter = models.JSONField(default=dict)

@@ -203,3 +203,29 @@ def test_the_hub_explains_how_it_reads_a_value(cast: Cast) -> None:
         assert (refused.status_code, "alice" in refused.text) == (422, False)
     for value in ("\0", "\ud800", "x" * 5000, 5, None, ""):
         assert explain(type="keyword", value=value).status_code == 422, value
+
+
+def test_an_endpoint_of_notices_is_of_no_programme(cast: Cast) -> None:
+    def post(**body: object) -> Any:
+        return cast.outsider.http.post("/api/v1/endpoints", body, content_type="application/json")
+
+    url = "https://hooks.example.org/in"
+    added = post(feed="notices", url=url)
+    assert added.status_code == 201, added.content
+    document = added.json()
+    assert (document["feed"], document["programme"], document["filter"]) == ("notices", None, {})
+    path = f"/api/v1/endpoints/{document['id']}"
+    assert cast.outsider.http.get(path).json()["feed"] == "notices"
+    assert cast.outsider.http.get(f"{path}/health").json()["lag"]["signals"] == 0
+    changed = {"filter": {"types": ["url"]}}
+    assert cast.outsider.http.patch(path, changed, content_type="application/json").status_code == 422
+    assert cast.birch.http.get(path).status_code == 404
+    for wrong in (
+        {"url": url},
+        {"feed": "notices", "programme": "csea", "url": url},
+        {"feed": "notices", "filter": {"types": ["url"]}, "url": url},
+        {"feed": "notices", "payload": "thin", "url": url},
+        {"feed": "signals", "url": url},
+        {"feed": "letters", "url": url},
+    ):
+        assert (post(**wrong).status_code, post(**wrong).json()["code"]) == (422, "invalid-request")

@@ -95,7 +95,7 @@ def test_the_examples_statements_verify() -> None:
 
 
 def test_the_webhooks_are_described_with_their_three_headers(document: dict[str, Any]) -> None:
-    assert set(document["webhooks"]) == {"feed.batch", "membership.ended"}
+    assert set(document["webhooks"]) == {"feed.batch", "membership.ended", "notice.batch"}
     for hook in document["webhooks"].values():
         headers = {parameter["name"] for parameter in hook["post"]["parameters"]}
         assert headers == {"webhook-id", "webhook-timestamp", "webhook-signature"}

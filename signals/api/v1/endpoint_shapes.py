@@ -11,6 +11,8 @@ from signals.core.breaker import Breaker
 from signals.core.endpoints import SIGNATURES, Letter, Payload, Stop
 from signals.core.indicators import INDICATOR_TYPES
 
+FEEDS = ["signals", "notices"]
+
 
 class FilterShape(StrictSerializer):
     """What an endpoint wants; empty lists want everything."""
@@ -34,9 +36,10 @@ def _signatures(*, required: bool = True) -> serializers.ListField:
 
 
 class NewEndpointShape(StrictSerializer):
-    """A webhook address to register."""
+    """A webhook address to register: for the signals of a programme, or for one's own notices."""
 
-    programme = Slug(max_length=64)
+    feed = serializers.ChoiceField(choices=FEEDS, default="signals")
+    programme = Slug(max_length=64, required=False, help_text="whose signals; none for notices")
     url = Text(max_length=2000, trim_whitespace=False)
     filter = FilterShape(required=False)
     batch_size = Whole(min_value=1, max_value=1000, default=200)
@@ -45,6 +48,18 @@ class NewEndpointShape(StrictSerializer):
     signatures = _signatures(required=False)
     ca_pem = Text(max_length=64 * 1024, required=False, allow_blank=True, trim_whitespace=False)
     alert_email = serializers.EmailField(max_length=254, required=False, allow_blank=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A programme for signals, and neither programme nor filter nor thin batches for notices."""
+        if attrs["feed"] == "signals" and "programme" not in attrs:
+            raise serializers.ValidationError({"programme": ["Name the programme."]})
+        if attrs["feed"] == "notices":
+            if attrs.get("payload") == Payload.THIN.value:
+                raise serializers.ValidationError({"payload": ["Notices are always full."]})
+            for name in ("programme", "filter"):
+                if name in attrs:
+                    raise serializers.ValidationError({name: ["Notices are of no programme and not filtered."]})
+        return attrs
 
 
 class ChangedEndpointShape(StrictSerializer):
@@ -118,7 +133,8 @@ class EndpointShape(serializers.Serializer[Any]):
     """A webhook address as its owner sees it."""
 
     id = serializers.UUIDField()
-    programme = serializers.CharField()
+    feed = serializers.ChoiceField(choices=FEEDS)
+    programme = serializers.CharField(allow_null=True, help_text="null where the feed is one's notices")
     url = serializers.CharField()
     filter = FilterShape()
     batch_size = serializers.IntegerField()

@@ -79,9 +79,13 @@ class EndpointsView(Door):
         form = NewEndpointShape(data=request.data)
         form.is_valid(raise_exception=True)
         wanted: dict[str, Any] = form.validated_data
-        member = queries.reading_member(who, wanted.pop("programme"), at=at)
-        wanted["filter"] = _filter(wanted.get("filter") or {}, member.programme_id)
-        added = endpoints.add_endpoint(member, **wanted, actor=f"partner:{who.slug}", at=at)
+        actor = f"partner:{who.slug}"
+        if wanted.pop("feed") == "notices":
+            added = endpoints.add_notice_endpoint(who.partner_id, **wanted, actor=actor, at=at)
+        else:
+            member = queries.reading_member(who, wanted.pop("programme"), at=at)
+            wanted["filter"] = _filter(wanted.get("filter") or {}, member.programme_id)
+            added = endpoints.add_endpoint(member, **wanted, actor=actor, at=at)
         [document] = _documents([added.endpoint], who=who, at=at)
         return Response({**document, "secret": added.secret}, status=201)
 
@@ -126,6 +130,8 @@ class EndpointView(Door):
         form.is_valid(raise_exception=True)
         wanted: dict[str, Any] = form.validated_data
         if "filter" in wanted:
+            if found.programme_id is None:
+                raise ValidationError({"filter": ["Notices are not filtered."]})
             wanted["filter"] = _filter(wanted["filter"], found.programme_id)
         found = endpoints.change_endpoint(
             endpoint_id, partner_id=who.partner_id, **wanted, actor=f"partner:{who.slug}", at=at
@@ -315,19 +321,24 @@ def _documents(rows: Sequence[Endpoint], *, who: Caller, at: datetime) -> list[d
     issuers = public.slugs({identity for row in rows for identity in row.filter.get("issuers", ())})
     former = queries.old_secrets([row.id for row in rows], at=at)
     return [
-        _document(row, programmes[row.programme_id], issuers, attempts.get(row.id), former.get(row.id, []))
+        _document(row, programmes.get(row.programme_id or 0), issuers, attempts.get(row.id), former.get(row.id, []))
         for row in rows
     ]
 
 
 def _document(
-    row: Endpoint, programme: str, issuers: Mapping[int, str], attempt: Attempt | None, former: Sequence[datetime]
+    row: Endpoint,
+    programme: str | None,
+    issuers: Mapping[int, str],
+    attempt: Attempt | None,
+    former: Sequence[datetime],
 ) -> dict[str, Any]:
     shown = {name: list(values) for name, values in row.filter.items()}
     if "issuers" in shown:
         shown["issuers"] = sorted(issuers[identity] for identity in shown["issuers"])
     return {
         "id": str(row.id),
+        "feed": "notices" if row.programme_id is None else "signals",
         "programme": programme,
         "url": row.url,
         "filter": shown,
