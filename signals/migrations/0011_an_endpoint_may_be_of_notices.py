@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("signals", "0009_partners_acknowledge_recalls"),
+        ("signals", "0010_recalls_have_a_board"),
     ]
 
     operations = [
