@@ -47,6 +47,7 @@ app.conf.update(
     timezone="UTC",
     beat_schedule={
         "sweep": {"task": "signals.sweep", "schedule": 3.0, "options": {"expires": 6}},
+        "mail": {"task": "signals.mail", "schedule": 60.0, "options": {"expires": 60}},
         "purge": {"task": "signals.purge", "schedule": 600.0, "options": {"expires": 600}},
     },
 )

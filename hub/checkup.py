@@ -120,6 +120,19 @@ def migrations() -> Iterator[Finding]:
         yield Finding("migrations", "failure", why, "Run `manage.py prepare_database`.")
 
 
+def mail() -> Iterator[Finding]:
+    """Somebody hears of endpoints that fail for days."""
+    if settings.SMTP_URL and settings.OPERATOR_EMAILS:
+        yield Finding("e-mail", "ok", "Operators are mailed when an endpoint fails for days.")
+    else:
+        yield Finding(
+            "e-mail",
+            "warning" if settings.IS_PRODUCTION else "ok",
+            "Nobody is mailed when an endpoint fails for days.",
+            "Set HELIOGRAPH_SMTP_URL and HELIOGRAPH_OPERATOR_EMAILS." if settings.IS_PRODUCTION else "",
+        )
+
+
 def sequencer() -> Iterator[Finding]:
     """Somebody drains the outbox."""
     backlog = health.outbox_backlog()
@@ -232,7 +245,7 @@ def configuration() -> Iterator[Finding]:
 
 
 Check = Callable[[], Iterator[Finding]]
-OF_THE_DATABASE: tuple[Check, ...] = (other_roles, clock, migrations, sequencer)
+OF_THE_DATABASE: tuple[Check, ...] = (other_roles, clock, migrations, sequencer, mail)
 OF_THE_REST: tuple[Check, ...] = (broker, workers, keys, configuration)
 
 

@@ -183,6 +183,27 @@ class HubCollector(Collector):
         yield refused
         worst = max((lag.seconds for lag in behind), default=0.0)
         yield GaugeMetricFamily("heliograph_endpoint_lag_seconds", "longest time one has been behind", value=worst)
+        yield from _deliveries(queries.deliveries())
+
+
+def _deliveries(now: queries.Deliveries) -> Iterator[Metric]:
+    """The labels are the states, the breaker's positions and the words for failures: closed sets."""
+    for name, told, label, counts in (
+        ("heliograph_endpoints", "webhook endpoints by state", "state", now.states),
+        ("heliograph_endpoint_breakers", "active endpoints by where their breaker stands", "breaker", now.breakers),
+        ("heliograph_attempts_5m", "attempts of the last five minutes by outcome", "outcome", now.outcomes),
+    ):
+        family = GaugeMetricFamily(name, told, labels=[label])
+        for word, count in sorted(counts.items()):
+            family.add_metric([word], count)
+        yield family
+    yield GaugeMetricFamily("heliograph_endpoints_failing", "endpoints that have failed for days", value=now.failing)
+    times = GaugeMetricFamily(
+        "heliograph_delivery_seconds_5m", "time of delivered POSTs of the last five minutes", labels=["quantile"]
+    )
+    times.add_metric(["0.5"], now.p50_ms / 1000)
+    times.add_metric(["0.99"], now.p99_ms / 1000)
+    yield times
 
 
 def outbox_backlog() -> tuple[int, float] | None:

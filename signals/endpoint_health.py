@@ -12,6 +12,7 @@ from hub.vault import keyring
 from partners import public
 from signals.delivery.drawing import Hour, hours_drawn
 from signals.lifecycle.disclose import page_query, reader_of
+from signals.lifecycle.letters import answer_context
 from signals.lifecycle.notice_feed import notices_waiting
 from signals.lifecycle.walk import START, Place, a_walk
 from signals.models import Attempt, Endpoint
@@ -57,9 +58,7 @@ def excerpt(attempt: Attempt) -> str:
     if attempt.sealed_excerpt is None:
         return ""
     try:
-        opened = keyring.open_sealed(
-            bytes(attempt.sealed_excerpt), context=b"signals_attempt:" + attempt.endpoint_id.bytes
-        )
+        opened = keyring.open_sealed(bytes(attempt.sealed_excerpt), context=answer_context(attempt.endpoint_id))
     except keyring.KeyDestroyed:
         return ""
     return opened.decode("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -203,6 +204,37 @@ def endpoint_lags() -> list[Lag]:
         return [Lag(identity, int(behind), float(seconds)) for identity, behind, seconds in cursor.fetchall()]
 
 
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """Endpoints by state and by breaker, and the attempts of the last five minutes by what came of them."""
+
+    states: dict[str, int]
+    breakers: dict[str, int]
+    failing: int
+    outcomes: dict[str, int]  # "delivered", or the word of the failure
+    p50_ms: float
+    p99_ms: float
+
+
+def deliveries() -> Deliveries:
+    """How deliveries fare."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ENDPOINTS)
+        rows = cursor.fetchall()
+        cursor.execute(_OUTCOMES)
+        came = cursor.fetchall()
+        cursor.execute(_LATENCIES)
+        p50, p99 = cursor.fetchone()
+    states: Counter[str] = Counter()
+    breakers: Counter[str] = Counter()
+    for state, breaker, count, _ in rows:
+        states[state] += count
+        if state == "active":
+            breakers[breaker] += count
+    outcomes = {error or "delivered": count for error, count in came}
+    return Deliveries(dict(states), dict(breakers), sum(row[3] for row in rows), outcomes, p50 or 0.0, p99 or 0.0)
+
+
 def heads_by_slug() -> dict[str, int]:
     """The end of every programme's feed, by the programme's slug."""
     return {public.programme_by_id(programme_id).slug: head for programme_id, head in heads().items()}
@@ -300,6 +332,20 @@ SELECT
                     ORDER BY position LIMIT 1) AS change) AS recalls,
   (SELECT extract(epoch FROM clock_timestamp() - max(swept_at)) FROM signals_sweep) AS sweep
 """.replace("/*endpoints*/", _ENDPOINTS)
+
+_ENDPOINTS = """
+SELECT state, breaker, count(*), count(*) FILTER (WHERE state = 'active' AND failing_told_at IS NOT NULL)
+  FROM signals_endpoint WHERE state <> 'deleted' GROUP BY state, breaker
+"""
+
+_OUTCOMES = """
+SELECT error, count(*) FROM signals_attempt WHERE at > clock_timestamp() - interval '5 minutes' GROUP BY error
+"""
+
+_LATENCIES = """
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms), percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms)
+  FROM signals_attempt WHERE is_delivered AND at > clock_timestamp() - interval '5 minutes'
+"""
 
 _LAGS = """
 SELECT endpoint.id, greatest(0, feed.position - greatest(endpoint.position, 0)),

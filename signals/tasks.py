@@ -16,6 +16,7 @@ from signals import queries, wake
 from signals.lifecycle.days import drop_attempts, keep_days_ahead
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
+from signals.lifecycle.failing import mail_failing, mark_failing
 from signals.lifecycle.farewell import mark_leaving
 from signals.lifecycle.key_news import tell_key_events
 from signals.lifecycle.notices import forget_notices, post_notices
@@ -87,12 +88,19 @@ def sweep(**_: object) -> None:
         if is_due:
             nudge()
     until = time.monotonic() + _SWEEP_SECONDS
-    for step in (tell_key_events, settle_fallen_keys, expire_due, mark_leaving, keep_days_ahead):
+    for step in (tell_key_events, settle_fallen_keys, expire_due, mark_leaving, mark_failing, keep_days_ahead):
         try:
             while time.monotonic() < until and step(at=timezone.now()):
                 note_sweep(at=timezone.now())
         except Exception as error:
             logger.exception("sweep.failed", extra={"task": step.__name__, "reason": type(error).__name__})
+
+
+@shared_task(name="signals.mail")
+def mail(**_: object) -> None:
+    """Mail what must not be overlooked; a task of its own, for a mail server may take its time."""
+    if serving.may_serve():
+        mail_failing(at=timezone.now())
 
 
 @shared_task(name="signals.purge")

@@ -23,6 +23,7 @@ ACTIONS: dict[str, Action] = {
     "api-key.rolled": Action(
         "A partner's API key was replaced by a new one that may do the same; the old one ends.", mirrored=True
     ),
+    "attempt.read": Action("A member of staff read what a receiver had answered."),
     "database.restored": Action(
         "The database was put back from a backup; holds the tree size and root that were lost."
     ),

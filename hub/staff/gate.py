@@ -48,6 +48,11 @@ class GatedAdmin(admin.ModelAdmin[_M]):
         del request
         return ()
 
+    def banner(self, request: HttpRequest) -> Figure | None:
+        """What stands above every page of whoever may open this one, until somebody has looked; one query at most."""
+        del request
+        return None
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list under its name."""
         title = self.called or capfirst(self.opts.verbose_name_plural)

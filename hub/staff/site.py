@@ -52,6 +52,12 @@ class HubAdminSite(AdminSite):
 
         return cast("_View", update_wrapper(inner, view))
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """As Django's, with the banners of the pages that this person may open."""
+        pages = [page for page in map(_gated, self._registry.values()) if page and page.has_module_permission(request)]
+        banners = [banner for page in pages if (banner := page.banner(request)) is not None]
+        return {**super().each_context(request), "banners": banners}
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The front page: what waits, in numbers, then every list by room."""
         pages = sorted(filter(None, map(_gated, self._registry.values())), key=lambda page: page.place)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -20,11 +22,13 @@ from django.utils.safestring import SafeString
 from hub.staff.gate import Figure
 from hub.staff.roles import Capability
 from hub.staff.site import site
-from hub.staff.verbs import RowVerb, Who
+from hub.staff.verbs import RowVerb, ShownOnce, Who
 from partners import public
-from signals import queries
+from signals import endpoint_health, queries
 from signals.admin.lists import ByPartner, ByProgramme, Closed, ListOnly, badge, beside, lasting, short, since
 from signals.lifecycle import endpoints
+from signals.lifecycle.failing import failing_count
+from signals.lifecycle.reveal import read_answer
 from signals.models import Attempt, Endpoint
 
 _ATTEMPTS = 50
@@ -43,6 +47,30 @@ def _disable(endpoint: Endpoint, _given: dict[str, Any], who: Who) -> str:
 def _resume(endpoint: Endpoint, _given: dict[str, Any], who: Who) -> str:
     endpoints.resume_endpoint(endpoint.id, partner_id=endpoint.partner_id, **who)
     return "The endpoint goes on where it stopped."
+
+
+def _replay(endpoint: Endpoint, given: dict[str, Any], who: Who) -> str:
+    since = given["since"]
+    endpoints.replay(endpoint.id, partner_id=endpoint.partner_id, since=since, **who)
+    place = f"{since:%d %b %Y %H:%M} UTC" if since else "the start"
+    return f"The endpoint walks its feed anew, from {place}."
+
+
+def _test(endpoint: Endpoint, _given: dict[str, Any], who: Who) -> str:
+    endpoints.send_test(endpoint.id, partner_id=endpoint.partner_id, **who)
+    return "A test event is on its way; its attempt appears below within seconds."
+
+
+def _answer(endpoint: Endpoint, _given: dict[str, Any], who: Who) -> ShownOnce:
+    return ShownOnce("What the receiver answered last:", read_answer(endpoint.id, **who))
+
+
+class _From(forms.Form):
+    """Where to begin."""
+
+    since = forms.DateTimeField(
+        required=False, label="From", help_text="In UTC, such as 2026-11-02 09:00. Empty: from the start of the feed."
+    )
 
 
 class ByEndpointState(Closed[Endpoint]):
@@ -121,7 +149,54 @@ class EndpointAdmin(ListOnly[Endpoint]):
             _resume,
             is_offered=lambda endpoint: endpoint.state in {"paused", "disabled"} or endpoint.failures > 0,
         ),
+        RowVerb(
+            "replay",
+            "Replay",
+            Capability.ENDPOINTS_MANAGE,
+            "A new walk of its feed begins: everything from the start, or what changed since a time, is sent again.",
+            _replay,
+            form=_From,
+            is_offered=lambda endpoint: endpoint.state != "deleted",
+        ),
+        RowVerb(
+            "test",
+            "Send test",
+            Capability.ENDPOINTS_MANAGE,
+            "One event without content is sent at once; nothing else changes.",
+            _test,
+            is_offered=lambda endpoint: endpoint.state in {"active", "paused"},
+        ),
+        RowVerb(
+            "answer",
+            "Read answer",
+            Capability.ENDPOINTS_MANAGE,
+            "Shows how the receiver's last answer began. It may repeat what it was sent: who reads it is written down.",
+            _answer,
+        ),
     )
+
+    def banner(self, request: HttpRequest) -> Figure | None:
+        """Endpoints marked failing: they have had no success for days."""
+        del request
+        count = failing_count()
+        address = f"{reverse('admin:signals_endpoint_changelist')}?state=failing"
+        label = "endpoint has failed for days" if count == 1 else "endpoints have failed for days"
+        return Figure(label, str(count), address, is_alarm=True) if count else None
+
+    def get_urls(self) -> list[URLPattern]:
+        """The drawing, ahead of what takes anything."""
+        drawing = path(
+            "<uuid:endpoint_id>/health.svg",
+            self.admin_site.admin_view(self._drawing),
+            name="signals_endpoint_drawing",
+        )
+        return [drawing, *super().get_urls()]
+
+    def _drawing(self, request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
+        row = Endpoint.objects.filter(id=endpoint_id).first() if self.has_view_permission(request) else None
+        if row is None:
+            raise Http404
+        return HttpResponse(endpoint_health.drawing(row, at=timezone.now()), content_type="image/svg+xml")
 
     def figures(self, request: HttpRequest) -> list[Figure]:
         """Who fails, and how far behind the slowest is."""
@@ -149,6 +224,7 @@ class EndpointAdmin(ListOnly[Endpoint]):
             attempts = Attempt.objects.filter(endpoint=row).defer("sealed_excerpt").order_by("-at", "-id")[:_ATTEMPTS]
             context |= {"endpoint": row, "shown": _Beside(row, _Names([row]), timezone.now()), "attempts": attempts}
             context["filter"] = _filter(row)
+            context["health"] = endpoint_health.health(row, at=timezone.now())
         return super().change_view(request, object_id, form_url, context)
 
     @admin.display(description="Endpoint")

@@ -17,6 +17,7 @@ from partners.public import MembershipFacts
 from signals import wake
 from signals.core.breaker import Breaker
 from signals.core.endpoints import HELD, STATE_OF, Stop
+from signals.core.notices import NoticeKind
 from signals.core.refusals import EndpointHeld, EndpointTlsRefused, NotFound, TooManyEndpoints
 from signals.delivery.signing import Secret
 from signals.delivery.tls import Tls, UnusableTls, context_of
@@ -24,6 +25,7 @@ from signals.delivery.urls import check_url
 from signals.lifecycle.deliver import egress
 from signals.lifecycle.letters import channel_of, secret_context
 from signals.lifecycle.notice_feed import notice_position_at, start_notices
+from signals.lifecycle.notices import notify
 from signals.lifecycle.walk import NEVER_LISTED, START, a_walk, position_at
 from signals.models import Endpoint, FormerSecret, Head, Walk
 
@@ -183,6 +185,7 @@ def rotate_secret(
         endpoint.sealed_secret = _sealed(secret, endpoint.id)
         endpoint.save(update_fields=["sealed_secret"])
         _record_by("endpoint.secret-rotated", endpoint, actor=actor, at=at)
+        notify(partner_id, NoticeKind.ENDPOINT_SECRET_ROTATED, {"endpoint": str(endpoint.id)}, at=at)
     return Added(endpoint, secret)
 
 
@@ -313,6 +316,12 @@ _CHANGEABLE = [
     *("payload", "posts_per_minute", "alert_email", "ca_pem", "has_v1a", "v1a_until"),
     *("lease_token", "lease_until", "next_attempt_at"),
 ]
+_NOTICES = {
+    "active": NoticeKind.ENDPOINT_RESUMED,
+    "paused": NoticeKind.ENDPOINT_PAUSED,
+    "disabled": NoticeKind.ENDPOINT_DISABLED,
+    "deleted": NoticeKind.ENDPOINT_DISABLED,
+}
 _ACTIONS = {"active": "endpoint.enabled", "deleted": "endpoint.removed"}  # else it was switched off
 
 
@@ -335,6 +344,9 @@ def _put(endpoint: Endpoint, stop: Stop | None, *, actor: str, at: datetime) -> 
     fields += ["failing_since", "failing_told_at", "failing_mailed_at", "next_attempt_at"]
     endpoint.save(update_fields=[*fields, "sealed_secret", "url", "alert_email"])
     _record_by(_ACTIONS.get(endpoint.state, "endpoint.disabled"), endpoint, actor=actor, at=at)
+    if not actor.startswith("partner:"):  # what a partner does itself, it knows
+        facts = {"endpoint": str(endpoint.id), "state": endpoint.state, "reason": endpoint.state_reason}
+        notify(endpoint.partner_id, _NOTICES[endpoint.state], facts, at=at)
     wake.deliver()
     return endpoint
 

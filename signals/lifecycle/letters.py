@@ -83,6 +83,11 @@ def secret_context(endpoint_id: UUID) -> bytes:
     return b"signals_endpoint.sealed_secret:" + endpoint_id.bytes
 
 
+def answer_context(endpoint_id: UUID) -> bytes:
+    """What the sealed beginning of a receiver's answer is bound to."""
+    return b"signals_attempt:" + endpoint_id.bytes
+
+
 def challenge_of(endpoint: Endpoint) -> str:
     """What an endpoint must repeat to show that it reads what is sent to this address: 32 characters of base64url."""
     about = b"\0".join((endpoint.id.bytes, endpoint.url.encode("utf-8")))

@@ -13,7 +13,8 @@ from hub.ledger.record import record
 from hub.vault import keyring
 from signals.core.refusals import CannotMove
 from signals.lifecycle.examine import context
-from signals.models import Signal, Statement
+from signals.lifecycle.letters import answer_context
+from signals.models import Attempt, Signal, Statement
 
 
 class _Indicator(msgspec.Struct, frozen=True):
@@ -33,6 +34,24 @@ class _Said(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(_Said)
+
+
+def read_answer(endpoint_id: UUID, *, actor: str, at: datetime) -> str:
+    """What a receiver answered to the latest attempt that has an answer, and record who read it.
+
+    A receiver may repeat what it was sent. Refuses CannotMove where there is nothing to read.
+    """
+    with transaction.atomic():
+        attempts = Attempt.objects.filter(endpoint_id=endpoint_id, sealed_excerpt__isnull=False)
+        attempt = attempts.order_by("-at").first()
+        if attempt is None or attempt.sealed_excerpt is None:
+            raise CannotMove("No receiver has answered with any text.")
+        record("attempt.read", actor=actor, at=at, subjects=[f"endpoint:{endpoint_id}"])
+        try:
+            opened = keyring.open_sealed(bytes(attempt.sealed_excerpt), context=answer_context(endpoint_id))
+        except keyring.KeyDestroyed:
+            raise CannotMove("The key of that month has been destroyed; nobody can read it any more.") from None
+    return f"{attempt.at:%Y-%m-%d %H:%M:%S} UTC, status {attempt.status}: {opened.decode('utf-8')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,10 @@ from hub.vault import keyring
 from signals.core.backoff import Schedule, wait_after
 from signals.core.breaker import Breaker, after_failure
 from signals.core.endpoints import STATE_OF, Letter, Stop
+from signals.core.notices import NoticeKind
 from signals.delivery.outcome import Failure, Outcome
-from signals.lifecycle.letters import Post
+from signals.lifecycle.letters import Post, answer_context
+from signals.lifecycle.notices import notify
 from signals.lifecycle.walk import START
 from signals.models import Attempt, Endpoint
 
@@ -71,6 +73,7 @@ def switch_off(endpoint: Endpoint, reason: Stop, *, at: datetime) -> None:
         change |= {"walk": None, "position": START, "in_flight_to": None, "is_leaving": False}
     facts = {"state": STATE_OF[reason], "reason": reason.value}
     record("endpoint.disabled", actor="system:deliverer", at=at, subjects=[f"endpoint:{endpoint.id}"], facts=facts)
+    notify(endpoint.partner_id, NoticeKind.ENDPOINT_DISABLED, {"endpoint": str(endpoint.id), **facts}, at=at)
     Endpoint.objects.filter(id=endpoint.id).update(**change)
 
 
@@ -191,13 +194,14 @@ def _mark(post: Post, outcome: Outcome, *, at: datetime) -> None:
         switch_off(endpoint, Stop.MEMBERSHIP_ENDED, at=at)
     elif outcome.delivered and post.letter is Letter.CHALLENGE:
         Endpoint.objects.filter(id=endpoint.id).update(verified_at=at)
-        _record("endpoint.verified", endpoint, at=at)
+        _tell("endpoint.verified", NoticeKind.ENDPOINT_VERIFIED, endpoint, at=at)
     if outcome.delivered and endpoint.failing_told_at is not None:
-        _record("endpoint.recovered", endpoint, at=at)
+        _tell("endpoint.recovered", NoticeKind.ENDPOINT_RECOVERED, endpoint, at=at)
 
 
-def _record(action: str, endpoint: Endpoint, *, at: datetime) -> None:
+def _tell(action: str, kind: NoticeKind, endpoint: Endpoint, *, at: datetime) -> None:
     record(action, actor="system:deliverer", at=at, subjects=[f"endpoint:{endpoint.id}"])
+    notify(endpoint.partner_id, kind, {"endpoint": str(endpoint.id)}, at=at)
 
 
 def _note(landed: Sequence[Landed], held: set[UUID], *, at: datetime) -> None:
@@ -212,9 +216,7 @@ def _note(landed: Sequence[Landed], held: set[UUID], *, at: datetime) -> None:
             is_delivered=outcome.delivered,
             status=outcome.status,
             error=outcome.failure.value if outcome.failure is not None else "",
-            sealed_excerpt=sealer.seal(
-                outcome.excerpt.encode("utf-8"), context=b"signals_attempt:" + post.endpoint.id.bytes
-            )
+            sealed_excerpt=sealer.seal(outcome.excerpt.encode("utf-8"), context=answer_context(post.endpoint.id))
             if outcome.excerpt
             else None,
             latency_ms=round(outcome.latency.total_seconds() * 1000),

@@ -28,6 +28,7 @@ OWN_PAGES: dict[str, tuple[Capability, Capability | None]] = {  # what a GET and
     "signals_signal_held": (C.SIGNALS_VIEW, C.SIGNALS_VIEW),  # its two acts are tested below, one by one
     "signals_signal_search": (C.SIGNALS_SEARCH, C.SIGNALS_SEARCH),
     "signals_signal_reveal": (C.SIGNALS_REVEAL, C.SIGNALS_REVEAL),
+    "signals_endpoint_drawing": (C.ENDPOINTS_VIEW, C.ENDPOINTS_VIEW),
 }
 DJANGOS = {"changelist", "add", "history", "delete", "change"}
 
