@@ -44,7 +44,19 @@ STATEMENT = (
 VERDICT = (
     *("submission_id", "line", "typ", "jti", "verdict", "code", "detail", "pointer", "statement_id", "signal_id"),
 )
-CHANGE = ("programme_id", "position", "signal_id", "revision", "kind", "audience", "audience_partners", "at")
+CHANGE = (
+    *(
+        "programme_id",
+        "position",
+        "signal_id",
+        "revision",
+        "statement_id",
+        "kind",
+        "audience",
+        "audience_partners",
+        "at",
+    ),
+)
 
 
 def pool(processes: int) -> Pool:
@@ -129,7 +141,7 @@ def ingest(task: IngestTask) -> int:
         rows["signals_verdict"].append(
             f"{submission}\t{number}\tsignal+jws\t{jti}\taccepted\t\t\t\t{statement}\t{signal}\n"
         )
-        rows["signals_change"].append(f"1\t{position}\t{signal}\t1\tpublished\tprogramme\t{{}}\t{at}\n")
+        rows["signals_change"].append(f"1\t{position}\t{signal}\t1\t{statement}\tpublished\tprogramme\t{{}}\t{at}\n")
         commitment = hashlib.sha256(salt + b"\x00\x0epayload_digest" + digest).hexdigest()
         rows["ledger_outbox"].append(
             f'{event}\t{{"action":"statement.accepted","actor":"partner:{task.slug}","at":"{at}",'
