@@ -182,6 +182,20 @@ def test_a_signal_travels_is_verified_and_is_withdrawn(join: Join, fake_hub: Fak
     assert "no live signal of ours" in acme.run("withdraw", "nobody's")[2]
 
 
+def test_a_receipt_is_signed_for_what_is_kept_in_a_file_or_named(join: Join, fake_hub: FakeHub, tmp_path: Path) -> None:
+    acme, bolt = join("acme"), join("bolt")
+    acme.ask("submit", a_file(tmp_path, "one@example.org\n"), *TEXT)
+    (signal,) = fake_hub.signals.values()
+    kept = tmp_path / "kept.jws"
+    kept.write_text(signal.jws + "\n")
+    status, out, _ = bolt.run("receipt", kept, "--scope", "systems", "--deleted-at", "2026-11-20T12:00+00:00")
+    assert (status, out.split("\t")[0]) == (0, "receipt")
+    name = statements.about(signal.jws)
+    assert bolt.run("receipt", "--about", name["iss"], name["jti"], name["digest"])[0] == 0
+    assert "needs a zone" in bolt.run("receipt", kept, "--deleted-at", "2026-11-20T12:00")[2]
+    assert "nothing to sign for" in bolt.run("receipt")[2]
+
+
 def test_narrowing_is_one_command_of_three_statements(join: Join, fake_hub: FakeHub, tmp_path: Path) -> None:
     acme = join("acme")
     (fate,) = acme.ask("submit", a_file(tmp_path, "one@example.org\n"), *TEXT)["fates"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +17,9 @@ from signals.compliance.holders import RECALL, STANDS_ANEW, holders, holders_of
 from signals.compliance.lost import possible_holders
 from signals.core.notices import RECALLED
 from signals.core.recall import ACKNOWLEDGED, Reach, Standing, standing
-from signals.models import Receipt
+from signals.models import Distrust, Receipt
 
+_EVER = datetime.min.replace(tzinfo=UTC)  # since when a key is distrusted of which that is unknown
 MOST_OVERDUE = 10_000  # pairs of signal and channel that `overdue` counts
 
 
@@ -184,7 +185,10 @@ def _reaches(programme_ids: Collection[int]) -> dict[tuple[int, int, str], Reach
 
 def _receipts(signal_ids: Collection[UUID]) -> dict[UUID, list[Receipt]]:
     found: dict[UUID, list[Receipt]] = {}
+    fallen = {row.key_id: row.since or _EVER for row in Distrust.objects.all()}
     for receipt in Receipt.objects.filter(signal_id__in=list(signal_ids)).order_by("received_at"):
+        if receipt.key_id in fallen and receipt.received_at >= fallen[receipt.key_id]:
+            continue
         found.setdefault(receipt.signal_id, []).append(receipt)
     return found
 
@@ -215,6 +219,9 @@ SELECT change.signal_id, known.partner_id, known.channel
    AND NOT EXISTS (SELECT 1 FROM signals_change AS later WHERE later.signal_id = change.signal_id
                       AND later.position > change.position AND later.kind = ANY (%(anew)s))
    AND NOT EXISTS (SELECT 1 FROM signals_receipt AS receipt
-                    WHERE receipt.signal_id = change.signal_id AND receipt.partner_id = known.partner_id)
+                    WHERE receipt.signal_id = change.signal_id AND receipt.partner_id = known.partner_id
+                      AND NOT EXISTS (SELECT 1 FROM signals_distrust AS fallen
+                                       WHERE fallen.key_id = receipt.key_id
+                                         AND (fallen.since IS NULL OR receipt.received_at >= fallen.since)))
  ORDER BY change.at DESC LIMIT %(most)s
 """  # noqa: S608  constants

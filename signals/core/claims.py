@@ -21,6 +21,8 @@ IndicatorType = Literal[
 ]
 Permitted = Literal["investigate", "restrict-content", "restrict-account", "refer"]
 
+DeletedFrom = Literal["systems", "backups", "derived", "recipients"]
+
 # `\Z`, for `$` would let a line break pass at the end.
 Slug = Annotated[str, Meta(pattern=r"\A[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")]
 Jti = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._:-]{1,128}\Z")]
@@ -123,6 +125,15 @@ class WithdrawalClaims(Claims, frozen=True, forbid_unknown_fields=True, kw_only=
     reason: Literal["error", "resolved", "legal", "duplicate", "narrowing", "other"]
 
 
+class ReceiptClaims(Claims, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`receipt+jws`: a partner that had a removed signal says that it has deleted it. Never forwarded."""
+
+    programme: Slug
+    about: About
+    deleted_at: Seconds | None = None
+    scope: Annotated[tuple[DeletedFrom, ...], Meta(min_length=1)] | None = None
+
+
 class EndorsementClaims(Claims, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`key-endorsement+jws`: an active key vouches for another key of the same partner."""
 
@@ -151,6 +162,8 @@ def read(kind: type[_AnyClaims], document: dict[str, object], *, has_null: bool 
         _check_signal(claims)
     elif isinstance(claims, RoutingClaims):
         _check_routing(claims)
+    elif isinstance(claims, ReceiptClaims):
+        _check_unique(claims.scope or (), "/scope")
     elif isinstance(claims, EndorsementClaims):
         _check_jwk(claims.jwk)
     return claims
@@ -255,6 +268,7 @@ _CLOSED: dict[str, str] = {
     "/handling/tlp": "clear, green, amber, amber+strict, red",
     "/handling/audience": "programme, routed",
     "/handling/permitted": "investigate, restrict-content, restrict-account, refer",
+    "/scope": "systems, backups, derived, recipients",
     "/reason": "error, resolved, legal, duplicate, narrowing, other",
 }
 _SLUG_FORM = "A slug has lower-case letters, digits and inner hyphens, at most 64 characters."

@@ -56,8 +56,8 @@ class AlgorithmNotAllowed(LineRefusal):
 class UnsupportedType(LineRefusal):
     """The header's `typ` is not a statement this hub takes.
 
-    Accepted: `signal+jws`, `routing+jws`, `withdrawal+jws`, `key-endorsement+jws`. The names `opinion+jws`,
-    `outcome+jws` and `receipt+jws` are reserved. `typ` is compared letter for letter; the door may take only some of
+    Accepted: `signal+jws`, `routing+jws`, `withdrawal+jws`, `receipt+jws`, `key-endorsement+jws`. The names
+    `opinion+jws` and `outcome+jws` are reserved. `typ` is compared letter for letter; the door may take only some of
     them.
     """
 
@@ -231,7 +231,8 @@ class UnknownSignal(LineRefusal):
     """No signal of yours has this issuer, `jti` and digest.
 
     `about` and `supersedes` may name only your own statements, in the same programme, with the digest of the exact
-    payload bytes. Unknown signals and those of others look the same.
+    payload bytes; a receipt's `about` a removed signal of another that was for you. Unknown signals, those of others
+    and those that were not for you look the same.
     """
 
     code = "unknown-signal"

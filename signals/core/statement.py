@@ -34,9 +34,10 @@ from signals.core.refusals import (
 SIGNAL: Final = "signal+jws"
 ROUTING: Final = "routing+jws"
 WITHDRAWAL: Final = "withdrawal+jws"
+RECEIPT: Final = "receipt+jws"
 KEY_ENDORSEMENT: Final = "key-endorsement+jws"
-TYPES: Final = frozenset({SIGNAL, ROUTING, WITHDRAWAL, KEY_ENDORSEMENT})
-RESERVED_TYPES: Final = frozenset({"opinion+jws", "outcome+jws", "receipt+jws"})
+TYPES: Final = frozenset({SIGNAL, ROUTING, WITHDRAWAL, RECEIPT, KEY_ENDORSEMENT})
+RESERVED_TYPES: Final = frozenset({"opinion+jws", "outcome+jws"})
 """Named in the design and not taken yet; each will be a struct in `claims` and a name in `TYPES`."""
 
 ALGORITHMS: Final = frozenset({"Ed25519", "EdDSA", "ES256"})
@@ -117,6 +118,7 @@ _STRUCTS: dict[str, type[claims.Claims]] = {
     SIGNAL: claims.SignalClaims,
     ROUTING: claims.RoutingClaims,
     WITHDRAWAL: claims.WithdrawalClaims,
+    RECEIPT: claims.ReceiptClaims,
     KEY_ENDORSEMENT: claims.EndorsementClaims,
 }
 

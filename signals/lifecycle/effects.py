@@ -23,7 +23,7 @@ from hub.refusal import Refusal
 from hub.vault import keyring
 from signals import wake
 from signals.core import gates, handling
-from signals.core.claims import RoutingClaims, SignalClaims, WithdrawalClaims
+from signals.core.claims import ReceiptClaims, RoutingClaims, SignalClaims, WithdrawalClaims
 from signals.core.handling import Audience
 from signals.core.refusals import (
     AudienceNarrowed,
@@ -41,8 +41,9 @@ from signals.lifecycle.examine import Line, Sender, context
 from signals.lifecycle.late import tell_met, tell_refused
 from signals.lifecycle.moves import Kind, Taken, lock_signals, take_positions
 from signals.lifecycle.publish import record_moves
+from signals.lifecycle.receipts import receipt_of, receipted_signals
 from signals.lifecycle.rows import AnySignal, AnyStatement, NewSignal, NewStatement
-from signals.models import Distrust, Route, Signal, Statement, Verdict
+from signals.models import Distrust, Receipt, Route, Signal, Statement, Verdict
 from signals.models.copying import array, copy_rows
 from signals.screening import harmless
 
@@ -87,6 +88,7 @@ class Batch:
         self.routes: list[tuple[uuid.UUID, int, int]] = []
         self.met: list[AnyStatement] = []  # what waited for its signal and has taken effect on it
         self.refused_late: list[tuple[Statement, Refusal]] = []  # what waited since earlier and cannot take effect
+        self.receipts: list[Receipt] = []
         self.unrouted: list[uuid.UUID] = []  # signals whose routes a fallen key made
         self.slugs = {line.programme.id: line.programme.slug for line in lines if line.programme is not None}
         self.events: list[Event] = []
@@ -125,6 +127,7 @@ class Batch:
         self.signals = {**lock_signals(named)} if named else {}
         readings = {line.number: line.reading for line in good if line.reading is not None}
         self.harmless = harmless(readings)
+        self.receipted = receipted_signals(good, partner_id=self.sender.partner.id)
         self.fallen = {row.key_id: row.since for row in Distrust.objects.all()}
 
     # ------------------------------------------------------------ deciding
@@ -153,6 +156,11 @@ class Batch:
                 self._meet(waiting, signal, line)
             verdict = State.HELD.value if signal.state == State.HELD.value else "accepted"
             self._accept(line, line.id, signal.id, verdict=verdict)
+        elif isinstance(line.claims, ReceiptClaims):
+            receipt = receipt_of(line, self.receipted, partner_id=self.sender.partner.id, at=self.sender.received_at)
+            self.receipts.append(receipt)
+            self._say(line, receipt.signal_id)
+            self._accept(line, line.id, receipt.signal_id)
         else:
             self._accept(line, line.id, self._about(line, line.claims))
 
@@ -389,7 +397,7 @@ class Batch:
         assert line.jws is not None
         assert line.key is not None
         assert line.programme is not None
-        about = line.claims.about if isinstance(line.claims, RoutingClaims | WithdrawalClaims) else None
+        about = line.claims.about if line.claims is not None and not isinstance(line.claims, SignalClaims) else None
         statement = NewStatement(
             id=line.id,
             partner_id=self.sender.partner.id,
@@ -473,6 +481,7 @@ class Batch:
     def _write(self) -> None:
         self._write_late_refusals()
         rows.write(self.new_signals, self.new_statements)
+        Receipt.objects.bulk_create(self.receipts)
         copy_rows(Verdict, _VERDICT_COLUMNS, self.verdicts)
         if self.met:
             earlier = [row for row in self.met if isinstance(row, Statement)]

@@ -21,7 +21,7 @@ from partners import public
 from partners.public import MembershipFacts, PartnerFacts, ProgrammeFacts, SigningKeyFacts
 from signals.core import claims as rules
 from signals.core import handling, indicators, statement
-from signals.core.claims import RoutingClaims, SignalClaims, WithdrawalClaims
+from signals.core.claims import ReceiptClaims, RoutingClaims, SignalClaims, WithdrawalClaims
 from signals.core.indicators import Reading
 from signals.core.refusals import (
     KeyNotActive,
@@ -36,7 +36,7 @@ from signals.core.refusals import (
 from signals.core.statement import Jws
 
 SEALED_FOR = b"signals_statement.sealed:"  # the sixteen bytes of the statement's id follow
-Claims = SignalClaims | RoutingClaims | WithdrawalClaims
+Claims = SignalClaims | RoutingClaims | WithdrawalClaims | ReceiptClaims
 _encode = msgspec.json.Encoder().encode
 
 
@@ -113,9 +113,10 @@ class Examination:
         if isinstance(claims, SignalClaims):
             line.claims = claims
             self._judge_signal(line, claims)
-        elif isinstance(claims, RoutingClaims | WithdrawalClaims):
+        elif isinstance(claims, RoutingClaims | WithdrawalClaims | ReceiptClaims):
             line.claims = claims
-            line.programme = self._programme_for(claims.programme)
+            is_receipt = isinstance(claims, ReceiptClaims)
+            line.programme = (self._programme_once_of if is_receipt else self._programme_for)(claims.programme)
             if isinstance(claims, RoutingClaims):
                 line.routed_to = self._members_named(line.programme, [*(claims.only or ()), *(claims.except_ or ())])
             retention = _retention(line.programme, "*")
@@ -138,11 +139,21 @@ class Examination:
             raise KeyNotActive(f"The key is {reason}; sign with an active key.")
         return key
 
-    def _programme_for(self, slug: str) -> ProgrammeFacts:
+    def _programme_once_of(self, slug: str) -> ProgrammeFacts:
+        """For who only receives, or has left: deleting is never too late."""
+        membership, programme = self._standing_in(slug)
+        if membership is None or programme is None:
+            raise NotAMember("The submitting partner is no member of this programme.", pointer="/programme")
+        return programme
+
+    def _standing_in(self, slug: str) -> tuple[MembershipFacts | None, ProgrammeFacts | None]:
         if slug not in self._memberships:
             self._memberships[slug] = public.membership(self.sender.partner.id, slug, at=self.sender.received_at)
             self._programmes[slug] = public.programme(slug)
-        membership, programme = self._memberships[slug], self._programmes[slug]
+        return self._memberships[slug], self._programmes[slug]
+
+    def _programme_for(self, slug: str) -> ProgrammeFacts:
+        membership, programme = self._standing_in(slug)
         if membership is None or programme is None or membership.state == "ended":
             raise NotAMember("The submitting partner is no member of this programme.", pointer="/programme")
         if membership.state == "suspended" or not membership.may_submit:

@@ -29,6 +29,7 @@ class Receipt(models.Model):
     statement_id = models.UUIDField(primary_key=True)
     signal_id = models.UUIDField()
     partner_id = models.BigIntegerField()
+    key_id = models.BigIntegerField()  # one signed with a key that falls counts no more
     deleted_at = models.DateTimeField(null=True)  # as the partner says
     scope = ArrayField(models.CharField(max_length=16), default=list)  # closed words; empty: it did not say
     received_at = models.DateTimeField()

@@ -140,7 +140,11 @@ def test_a_receipt_of_the_partner_stands_for_all_its_channels(acme: Company, bir
     Follower(birch, "csea").pull()
     acme.say(acme.withdrawal(jws))
     Receipt.objects.create(
-        statement_id=UUID(int=1), signal_id=signal.id, partner_id=birch.partner.pk, received_at=now()
+        statement_id=UUID(int=1),
+        signal_id=signal.id,
+        partner_id=birch.partner.pk,
+        key_id=birch.key.row.pk,
+        received_at=now(),
     )
     assert board(signal, after=LATER) == {birch.partner.pk: Standing.RECEIPT}
     assert overdue(at=now() + LATER) == []

@@ -20,6 +20,7 @@ KINDS: dict[str, type[claims.Claims]] = {
     "signal+jws": claims.SignalClaims,
     "routing+jws": claims.RoutingClaims,
     "withdrawal+jws": claims.WithdrawalClaims,
+    "receipt+jws": claims.ReceiptClaims,
     "key-endorsement+jws": claims.EndorsementClaims,
 }
 SECTIONS: dict[str, tuple[type[claims.Claims], list[dict[str, Any]]]] = {

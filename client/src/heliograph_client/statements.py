@@ -15,12 +15,14 @@ from heliograph_client.wire import Json, NotStrict, b64url, compact_json, from_b
 SIGNAL: Final = "signal+jws"
 ROUTING: Final = "routing+jws"
 WITHDRAWAL: Final = "withdrawal+jws"
+RECEIPT: Final = "receipt+jws"
 KEY_ENDORSEMENT: Final = "key-endorsement+jws"
 ALGORITHMS: Final = frozenset({"Ed25519", "EdDSA", "ES256"})
 MAX_STATEMENT_BYTES: Final = 16 * 1024
 
 Payload = dict[str, Json]
 Tlp = Literal["clear", "green", "amber", "amber+strict", "red"]
+DeletedFrom = Literal["systems", "backups", "derived", "recipients"]
 WithdrawalReason = Literal["error", "resolved", "legal", "duplicate", "narrowing", "other"]
 
 
@@ -185,6 +187,24 @@ def withdrawal(
     """Take a signal back: everyone who was told is told to drop it."""
     envelope = _envelope(issuer=issuer, hub=hub, programme=programme, at=at, jti=jti)
     return envelope | {"about": dict(about), "reason": reason}
+
+
+def receipt(
+    *,
+    issuer: str,
+    hub: str,
+    programme: str,
+    about: Mapping[str, str],
+    at: datetime,
+    deleted_at: datetime | None = None,
+    scope: Sequence[DeletedFrom] = (),
+    jti: str | None = None,
+) -> Payload:
+    """Say that a removed signal, which `about` names as its author said it, is deleted; `scope` says from where."""
+    payload = _envelope(issuer=issuer, hub=hub, programme=programme, at=at, jti=jti) | {"about": dict(about)}
+    if deleted_at is not None:
+        payload["deleted_at"] = int(deleted_at.timestamp())
+    return payload | {"scope": list(scope)} if scope else payload
 
 
 def key_endorsement(*, issuer: str, hub: str, jwk: Jwk, at: datetime, jti: str | None = None) -> Payload:

@@ -1,4 +1,4 @@
-"""`heliograph withdraw` and `narrow`: take a signal back, or take it back and say it anew to fewer."""
+"""`heliograph withdraw`, `narrow`, `receipt`: take a signal back, say it anew to fewer, sign that one is deleted."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--programme", help="default: the profile's")
     parser.set_defaults(run=run_narrow)
 
+    parser = commands.add_parser("receipt", help="sign that removed signals of others are deleted here")
+    parser.add_argument("file", nargs="?", type=Path, help="the signals' JWS as they came, one a line")
+    parser.add_argument("--about", nargs=3, metavar=("ISSUER", "JTI", "DIGEST"), help="one signal by its name instead")
+    parser.add_argument("--deleted-at", type=datetime.fromisoformat, help="when, with its zone: 2026-11-20T12:00+00:00")
+    parser.add_argument("--scope", nargs="+", choices=["systems", "backups", "derived", "recipients"], default=[])
+    parser.add_argument("--programme", help="default: the profile's")
+    parser.set_defaults(run=run_receipt)
+
 
 def run_withdraw(arguments: argparse.Namespace, profile: Profile, screen: Screen) -> int:
     """Withdraw by signal id, or everything a file stood for."""
@@ -52,6 +60,30 @@ def run_withdraw(arguments: argparse.Namespace, profile: Profile, screen: Screen
             ),
             key,
             statements.WITHDRAWAL,
+        )
+        for about in named
+    ]
+    return _hand_in(hub, said, screen)
+
+
+def run_receipt(arguments: argparse.Namespace, profile: Profile, screen: Screen) -> int:
+    """Sign for signals that are kept in a file, or for one by its name."""
+    lines = arguments.file.read_text().split() if arguments.file is not None else []
+    named = [statements.about(line) for line in lines]
+    if arguments.about is not None:
+        named.append(dict(zip(("iss", "jti", "digest"), arguments.about, strict=True)))
+    if not named:
+        raise InputProblem("nothing to sign for: name a file of JWS, or a signal with --about")
+    if arguments.deleted_at is not None and arguments.deleted_at.tzinfo is None:
+        raise InputProblem("--deleted-at needs a zone, such as +00:00")
+    hub, programme, issuer = profile.hub(), profile.programme(arguments.programme), profile.need("partner")
+    key, at, hub_id = profile.signing_key(), datetime.now(timezone.utc), profile.need("hub_id")
+    words = {"deleted_at": arguments.deleted_at, "scope": arguments.scope}
+    said = [
+        statements.sign(
+            statements.receipt(issuer=issuer, hub=hub_id, programme=programme, about=about, at=at, **words),
+            key,
+            statements.RECEIPT,
         )
         for about in named
     ]
