@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from hub import embedded
 from partners.limits import counting
-from signals import queries
+from signals import monitoring
 from signals.compliance.recall import overdue_by_programme
 
 _BROKER_SECONDS = 1.0
@@ -148,7 +148,7 @@ class HubCollector(Collector):
     def _steps(self) -> Iterator[Metric]:
         """How far behind the steps of a signal's life are. The labels are the steps and the programmes: closed sets."""
         try:
-            overdue, heads, lags = queries.overdue(), queries.heads_by_slug(), queries.endpoint_lags()
+            overdue, heads, lags = monitoring.overdue(), monitoring.heads_by_slug(), monitoring.endpoint_lags()
             recalls = overdue_by_programme(at=timezone.now())
         except DatabaseError:
             return
@@ -183,10 +183,10 @@ class HubCollector(Collector):
         yield refused
         worst = max((lag.seconds for lag in behind), default=0.0)
         yield GaugeMetricFamily("heliograph_endpoint_lag_seconds", "longest time one has been behind", value=worst)
-        yield from _deliveries(queries.deliveries())
+        yield from _deliveries(monitoring.deliveries())
 
 
-def _deliveries(now: queries.Deliveries) -> Iterator[Metric]:
+def _deliveries(now: monitoring.Deliveries) -> Iterator[Metric]:
     """The labels are the states, the breaker's positions and the words for failures: closed sets."""
     for name, told, label, counts in (
         ("heliograph_endpoints", "webhook endpoints by state", "state", now.states),

@@ -24,7 +24,7 @@ from hub.staff.roles import Capability
 from hub.staff.site import site
 from hub.staff.verbs import RowVerb, ShownOnce, Who
 from partners import public
-from signals import endpoint_health, queries
+from signals import endpoint_health, monitoring, queries
 from signals.admin.lists import ByPartner, ByProgramme, Closed, ListOnly, badge, beside, lasting, short, since
 from signals.lifecycle import endpoints
 from signals.lifecycle.failing import failing_count
@@ -109,7 +109,7 @@ class _Names:
 
     def __init__(self, rows: list[Endpoint]) -> None:
         self.partners, self.programmes = public.partner_slugs(), public.programme_slugs()
-        self.lags = {lag.endpoint_id: lag for lag in queries.endpoint_lags()}
+        self.lags = {lag.endpoint_id: lag for lag in monitoring.endpoint_lags()}
         self.attempts = queries.last_attempts(row.id for row in rows)
 
 
@@ -202,7 +202,7 @@ class EndpointAdmin(ListOnly[Endpoint]):
         """Who fails, and how far behind the slowest is."""
         del request
         failing = Endpoint.objects.filter(state="active", failures__gt=0).count()
-        slowest = max((lag.seconds for lag in queries.endpoint_lags() if lag.positions), default=0.0)
+        slowest = max((lag.seconds for lag in monitoring.endpoint_lags() if lag.positions), default=0.0)
         every = reverse("admin:signals_endpoint_changelist")
         return [
             Figure("failing endpoints", str(failing), f"{every}?state=failing", is_alarm=failing > 0),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from django.db import close_old_connections, connection
 
 from hub.demo.ledger_check import Log, read_log
-from signals import queries
+from signals import monitoring
 from signals.models import Verdict
 from tests.chaos.pulse import Pulse
 from tests.chaos.reading import Inbox, Puller, fresh_copy
@@ -149,7 +149,7 @@ def _stuck() -> Iterator[str]:
     def late() -> dict[str, float]:
         close_old_connections()
         return {
-            step: age for step, age in queries.overdue().items() if age > _STUCK_SECONDS.get(step, _OVERDUE_SECONDS)
+            step: age for step, age in monitoring.overdue().items() if age > _STUCK_SECONDS.get(step, _OVERDUE_SECONDS)
         }
 
     if wait_until(lambda: not late(), seconds=30, every=0.5) is None:

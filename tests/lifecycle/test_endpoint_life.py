@@ -15,7 +15,7 @@ from heliograph_client.webhooks import WebhookRefused, verify
 from pytest_django import Settings
 
 from partners import public
-from signals import endpoint_health
+from signals import endpoint_health, monitoring
 from signals.core.notices import NoticeKind
 from signals.core.refusals import EndpointHeld, EndpointTlsRefused
 from signals.delivery.outcome import Failure, Outcome
@@ -424,6 +424,17 @@ def test_health_counts_what_its_partner_may_see_and_nothing_else(world: World) -
     drawn = endpoint_health.drawing(row(added), at=now())
     assert "1 delivered, 1 failed" in drawn
     assert drawn.count("<rect") == 2
+
+
+def test_the_monitor_counts_endpoints_and_attempts_by_closed_words(world: World) -> None:
+    world.receiver.behave(in_turn(refuses(503), accepts()))
+    world.add()
+    go()
+    go()
+    now_ = monitoring.deliveries()
+    assert (now_.states, now_.breakers, now_.failing) == ({"active": 1}, {"closed": 1}, 0)
+    assert now_.outcomes == {"http-status": 1, "delivered": 1}
+    assert now_.p99_ms > 0
 
 
 def test_a_walk_that_is_over_is_told_and_a_first_one_is_not(world: World) -> None:

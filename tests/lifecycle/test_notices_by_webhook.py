@@ -19,7 +19,7 @@ from hub.ledger.epochs import renew_epoch
 from partners import public
 from partners.lifecycle.suspend_membership import suspend_membership
 from partners.lifecycle.suspend_partner import suspend_partner
-from signals import queries, tasks
+from signals import tasks
 from signals.core.notices import NoticeKind
 from signals.endpoint_health import health
 from signals.lifecycle import deliver
@@ -155,7 +155,8 @@ def test_a_recall_comes_while_the_feeds_endpoint_is_paused_failing_or_far_behind
     Endpoint.objects.filter(id=feed.id).update(position=-1, batch_size=1)
     behind = world.withdraw()
     recall_and_go()
-    assert [each["id"] for item in world.told() for each in item["facts"]["signals"]] == [paused, failing, behind]
+    recalled = [each["id"] for item in world.told() for each in item["facts"].get("signals", ())]
+    assert recalled == [paused, failing, behind]
 
 
 def test_a_recall_comes_to_a_suspended_member_and_to_a_suspended_partner(world: Hooked) -> None:
@@ -204,10 +205,10 @@ def test_it_walks_anew_after_a_restore_and_behind_what_was_forgotten_and_when_as
     with transaction.atomic():
         renew_epoch("restored", actor="system:restore", at=now())
     go()
-    pause_endpoint(endpoint.id, partner_id=world.birch.partner.pk, **WHO)
+    Endpoint.objects.update(state="paused")
     world.tell("b")
     assert forget_notices(at=now() + timedelta(days=91)) == 2
-    resume_endpoint(endpoint.id, partner_id=world.birch.partner.pk, **WHO)
+    Endpoint.objects.update(state="active")
     world.tell("c")
     before = now()
     world.tell("d")
@@ -228,8 +229,8 @@ def test_what_waits_for_it_is_seen(world: Hooked) -> None:
     world.tell("a", "b")
     waiting = health(endpoint, at=now() + timedelta(seconds=5)).lag
     assert (waiting.signals, waiting.seconds >= 5) == (2, True)
-    assert [lag.positions for lag in queries.endpoint_lags()] == [2]
-    assert queries.overdue()["deliver"] >= 0
+    assert [lag.positions for lag in monitoring.endpoint_lags()] == [2]
+    assert monitoring.overdue()["deliver"] >= 0
     go()
     assert health(Endpoint.objects.get(), at=now()).lag.signals == 0
 
