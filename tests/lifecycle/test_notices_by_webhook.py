@@ -19,7 +19,7 @@ from hub.ledger.epochs import renew_epoch
 from partners import public
 from partners.lifecycle.suspend_membership import suspend_membership
 from partners.lifecycle.suspend_partner import suspend_partner
-from signals import tasks
+from signals import monitoring, tasks
 from signals.core.notices import NoticeKind
 from signals.endpoint_health import health
 from signals.lifecycle import deliver
