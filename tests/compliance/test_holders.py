@@ -41,3 +41,18 @@ def test_who_was_handed_a_signal_is_exactly_who_was_shown_its_value(seed: int) -
         each.signal_id for each in showings([each.signal_id for each in found])
     }
     assert all(each.first_at <= now() for each in found)
+
+
+def test_who_was_shown_what_a_person_let_stand_after_its_key_fell_had_it() -> None:
+    season = Season(1)
+    [said] = season.acme.say(season.acme.sign(season.acme.signal(), key=season.bad))
+    season.fall()
+    season.settle()
+    reader = season.readers[0]
+    reader.pull()
+    identity = UUID(said["signal"])
+    assert holders([identity]) == [], "only its tombstone was there to be read"
+    season.clear()
+    reader.pull()
+    [holder] = holders([identity])
+    assert holder.partner_id == season.birch.partner.pk
