@@ -62,9 +62,9 @@ def post_notices(*, at: datetime) -> int:
         waiting = [row[0] for row in cursor.fetchall()]
     if not waiting:
         return 0
-    NoticeHead.objects.bulk_create(
-        [NoticeHead(partner_id=partner_id, at=at) for partner_id in waiting], ignore_conflicts=True
-    )
+    known = set(NoticeHead.objects.filter(partner_id__in=waiting).values_list("partner_id", flat=True))
+    fresh = [NoticeHead(partner_id=partner_id, at=at) for partner_id in waiting if partner_id not in known]
+    NoticeHead.objects.bulk_create(fresh, ignore_conflicts=True)  # of those that exist a conflict would wait for a lock
     with transaction.atomic(), connection.cursor() as cursor:
         heads = NoticeHead.objects.select_for_update(skip_locked=True).filter(partner_id__in=waiting)
         locked = list(heads.order_by("partner_id").values_list("partner_id", flat=True))

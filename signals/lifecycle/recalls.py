@@ -34,8 +34,9 @@ def tell_recalls(*, at: datetime) -> int:
 
 def _tell(programme_id: int, *, at: datetime) -> int:
     members = public.members(programme_id, at=at)
-    with transaction.atomic():
+    if not RecallPlace.objects.filter(programme_id=programme_id).exists():  # asked first: a conflict would wait
         RecallPlace.objects.bulk_create([RecallPlace(programme_id=programme_id)], ignore_conflicts=True)
+    with transaction.atomic():
         places = RecallPlace.objects.select_for_update(skip_locked=True)
         place = places.filter(programme_id=programme_id).first()
         if place is None:
