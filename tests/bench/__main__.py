@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import os
 import shutil
@@ -21,6 +22,8 @@ BENCHES = {
     "ingest": "sustained verified ingest through HTTP, against verify + seal + COPY of the same rows",
     "feed": "a full walk of a feed as NDJSON through HTTP, against keyset read + decrypt + render of the same rows",
     "latency": "submit to webhook received, one signal at a time, idle and while another partner back-fills",
+    "fanout": "a feed to many endpoints, all received and counted, against a bare client posting ready-made bodies",
+    "isolation": "submit to received at many endpoints, with one bad receiver among them and without",
 }
 
 
@@ -35,6 +38,8 @@ def main() -> None:
     )
     parser.add_argument("--size", type=int, help="how much of it (default: what ends in under 50 s)")
     parser.add_argument("--rounds", type=int, help="how often, hub and ceiling in turn; the median ratio is quoted")
+    parser.add_argument("--endpoints", type=int, help="how many webhooks are delivered to (fanout, isolation)")
+    parser.add_argument("--batch", type=int, help="signals in one POST (fanout)")
     asked = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="heliograph-bench-"))
     home.chmod(0o711)
@@ -46,11 +51,12 @@ def main() -> None:
         django.setup()
         from tests.bench import rig
 
-        given = {name: value for name in ("size", "rounds") if (value := getattr(asked, name)) is not None}
+        given = {name: value for name, value in vars(asked).items() if name != "names" and value is not None}
         with rig.running_hub() as hub:
             for name in asked.names:
-                bench = importlib.import_module(f"tests.bench.{name}")
-                print(json.dumps({"bench": name, **bench.run(hub, **given)}), flush=True)
+                run = importlib.import_module(f"tests.bench.{name}").run
+                wanted = {each: value for each, value in given.items() if each in inspect.signature(run).parameters}
+                print(json.dumps({"bench": name, **run(hub, **wanted)}), flush=True)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

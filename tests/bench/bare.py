@@ -1,12 +1,13 @@
-"""The ceilings: bare scripts that do only what cannot be left out, without the hub's code, Django or HTTP.
+"""The ceilings: bare scripts that do only what cannot be left out, without the hub's code, Django or HTTP servers.
 
-`ingest` verifies, seals and copies the rows of a batch; `walk` reads by key, decrypts and renders a feed. They run in
-processes of their own. Whatever a script here does not do (schema, normalisation, gates, membership, idempotency,
-leases, disclosures, cursors) is what the ratio measures.
+`ingest` verifies, seals and copies the rows of a batch; `walk` reads by key, decrypts and renders a feed; `post` posts
+bodies that are ready. They run in processes of their own. Whatever a script here does not do (schema, normalisation,
+gates, membership, idempotency, leases, disclosures, cursors) is what the ratio measures.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -22,6 +23,7 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -213,6 +215,30 @@ def walk(task: WalkTask) -> int:
             items.append(facts.encode() + said + b"}")
             after = position
         seen += len(b"\n".join(items).split(b"\n"))
+
+
+def post(urls: list[str], bodies: list[bytes]) -> float:
+    """Post all the bodies to every address, one after the other to each and to all at once; when it began."""
+    headers = {
+        "Content-Type": "application/json",
+        "webhook-id": f"msg_{secrets.token_urlsafe(24)}",
+        "webhook-timestamp": str(int(time.time())),
+        "webhook-signature": f"v1,{base64.b64encode(secrets.token_bytes(32)).decode()}",
+    }
+
+    async def all_to(session: aiohttp.ClientSession, url: str) -> None:
+        for body in bodies:
+            async with session.post(url, data=body, headers=headers) as answer:
+                await answer.read()
+                answer.raise_for_status()
+
+    async def to_everybody() -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            await asyncio.gather(*(all_to(session, url) for url in urls))
+
+    began = time.monotonic()
+    asyncio.run(to_everybody())
+    return began
 
 
 def verify_rate(seconds: float) -> float:
