@@ -31,7 +31,9 @@ def context_of(tls: Tls) -> ssl.SSLContext:
     if tls.ca_pem is not None and not tls.ca_pem.strip():
         raise UnusableTls("An empty CA bundle would mean the system's roots: leave it out for that.")
     try:
-        context = ssl.create_default_context(cadata=tls.ca_pem)
+        # Bundles name their certificates in between, in any script; ssl takes ASCII only.
+        roots = tls.ca_pem.encode("ascii", "replace").decode() if tls.ca_pem is not None else None
+        context = ssl.create_default_context(cadata=roots)
         if tls.certificate_pem is not None:
             with _as_file(tls.certificate_pem) as path:
                 context.load_cert_chain(path, password=_no_password)

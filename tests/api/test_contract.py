@@ -25,11 +25,15 @@ EXAMPLES = 50
 # Where a request of the right form may still be refused, and with what; everywhere else it must be taken.
 _SEMANTIC = {
     "readFeed": [400, 410],  # a cursor is opaque, an issuer must be a member
-    "acknowledgeFeed": [400, 410],
+    "acknowledgeFeed": [400, 410, 422],  # an empty cursor is none
+    "readNotices": [400, 410],
+    "listAttempts": [400],  # a time, and yet none that has been
     "submitStatements": [400],  # a header may say gzip, and the body not be
     "explainValue": [422],  # the question is well-formed, the value not
     "addEndpoint": [422],
     "changeEndpoint": [422],
+    "replayEndpoint": [422],  # a time, or the word for all of it
+    "rotateEndpointSecret": [422],  # members that nobody knows
     "proposeKey": [422],  # 32 bytes, and yet no point of the curve
     "endorseKey": [422],
     "revokeKey": [422],  # a compromise in the future

@@ -44,6 +44,7 @@ def test_an_endpoints_own_authority_is_trusted(authority: Authority, receiver: R
     assert post(receiver.url, Tls(ca_pem=authority.pem)).delivered
     assert post(receiver.url.replace("127.0.0.1", "localhost"), Tls(ca_pem=authority.pem)).delivered
     assert receiver.connections == 2
+    assert post(receiver.url, Tls(ca_pem=f"# Kök Sertifika – 根证书\n{authority.pem}")).delivered
 
 
 def test_a_stranger_is_not(receiver: Receiver) -> None:
@@ -77,7 +78,13 @@ def test_a_receiver_that_wants_our_certificate_gets_it(authority: Authority) -> 
 
 def test_unusable_pem_is_said_and_never_shown(authority: Authority, receiver: Receiver) -> None:
     locked = authority.issue(is_client=True, password=b"secret")
-    for tls in (Tls(ca_pem="no pem"), Tls(certificate_pem=b"no pem"), Tls(certificate_pem=locked), Tls(ca_pem="")):
+    for tls in (
+        Tls(ca_pem="no pem"),
+        Tls(ca_pem="keín PEM"),
+        Tls(certificate_pem=b"no pem"),
+        Tls(certificate_pem=locked),
+        Tls(ca_pem=""),
+    ):
         with pytest.raises(UnusableTls) as caught:
             context_of(tls)
         assert "no pem" not in str(caught.value)
