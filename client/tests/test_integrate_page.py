@@ -29,7 +29,7 @@ def the_sequences() -> dict[str, list[tuple[str, str, str]]]:
         if operator:
             for steps in found.values():
                 steps.append(("operator", "", ""))
-        else:
+        elif name in found:
             found[name].append((language, code, until or ""))
     return found
 
@@ -91,4 +91,17 @@ def test_every_block_says_whether_it_is_run() -> None:
     text = PAGE.read_text()
     unmarked = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(unmarked) == 1  # the installation, which the house's own set-up has done
-    assert set(re.findall(r"\{run=(\w+)", text)) - {"NAME"} == set(_NEEDS)
+    assert set(re.findall(r"\{run=(\w+)", text)) - {"NAME"} == {*_NEEDS, "go"}
+
+
+def test_the_block_in_go_verifies_a_webhook(tmp_path: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("go is not installed here")
+    [block] = [match for match in _FENCE.finditer(PAGE.read_text()) if match.group(2) == "go"]
+    (tmp_path / "main.go").write_text(block.group(4))
+    environment = {**os.environ, "GOCACHE": str(tmp_path / "cache"), "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local"}
+    ran = subprocess.run(
+        [go, "run", "main.go"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110, check=False
+    )
+    assert ran.returncode == 0, ran.stderr

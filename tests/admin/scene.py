@@ -102,7 +102,7 @@ def an_endpoint(company: Company, *, failures: int = 0, attempts: int = 3) -> En
     member = public.membership(company.partner.pk, "csea", at=now())
     assert member is not None
     url = f"https://hooks.{company.slug}.example/heliograph?token=s3cret"
-    added = endpoints.add_endpoint(member, url=url, filter={}, batch_size=200, at=now(), **WHO)
+    added = endpoints.add_endpoint(member, url=url, filter={}, batch_size=200, actor=WHO["actor"], at=now())
     rows = Endpoint.objects.filter(id=added.endpoint.id)
     rows.update(failures=failures, verified_at=now(), last_success_at=now() - timedelta(minutes=7))
     for number in range(attempts):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from joserfc.jwk import OKPKey
 
-from hub.vault.hub_keys import OVERLAP, HubKeys
+from hub.vault.hub_keys import OVERLAP, SIGNING_OVERLAP, HubKeys
 from hub.vault.key_files import new_key_file
 from tests.vault.keyrings import a_keyring
 
@@ -42,6 +42,19 @@ def test_a_new_key_is_published_before_it_signs_and_the_old_one_stays(tmp_path: 
         time.sleep(0.01)
     assert here.current().kid == kid
     assert [key["kid"] for key in there.public_jwks()["keys"]] == [kid, old.kid]
+
+
+def test_for_a_while_the_replaced_key_signs_too(tmp_path: Path) -> None:
+    keys = hub_keys(tmp_path, remember_seconds=0.0)
+    assert [key.kid for key in keys.signers()] == [keys.current().kid]
+    old, new = keys.current().kid, keys.rotate()
+    assert [key.kid for key in keys.signers()] == [new, old]
+    keys.signers()[1].private_key.public_key().verify(keys.signers()[1].sign(b"message"), b"message")
+    newest = keys.store.below("signing")[-1]
+    past = datetime.now(UTC) - SIGNING_OVERLAP - timedelta(minutes=1)
+    aged = new_key_file(keys.store.provider, newest.name, bytes(32), at=past, used_from=past, public=newest.public)
+    (tmp_path / f"{newest.name}.key").write_bytes(aged.encode())
+    assert [key.kid for key in keys.signers()] == [new]
 
 
 def test_a_replaced_key_loses_its_private_half_and_leaves_the_jwks_in_the_end(tmp_path: Path) -> None:
