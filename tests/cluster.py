@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -69,6 +71,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Start the servers, unless this process only hands tests out to workers."""
+    signal.signal(signal.SIGTERM, _interrupt)  # of a stage that took too long: what its tests started has to end too
     option = session.config.option
     if hasattr(session.config, "workerinput") or not getattr(option, "numprocesses", 0):
         atexit.register(_stop)
@@ -79,6 +82,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_unconfigure() -> None:
     """Stop them before the process goes: a worker's may end without the functions that wait for its exit."""
     _stop()
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _stop() -> None:
