@@ -352,3 +352,11 @@ def test_notices_are_said_one_a_line_and_recalls_are_applied(join: Join, fake_hu
     assert "key.proposed  kid k" in first
     assert "recall  programme csea, epoch 1, 1 signals" in second
     assert bolt.run("notices", "--once")[1] == ""
+
+
+def test_an_endpoint_may_be_for_notices(join: Join, fake_hub: FakeHub) -> None:
+    bolt = join("bolt")
+    assert bolt.ask("endpoints", "add", "https://hooks.bolt.example/", "--notices")["secret"]
+    [made] = fake_hub.endpoints
+    assert (made["feed"], made.get("programme")) == ("notices", None)
+    assert "notices" in bolt.run("endpoints", "list")[1]

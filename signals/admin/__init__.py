@@ -6,9 +6,10 @@ values        reveal one value, search for one: POST only, both recorded
 submissions   what partners handed in, with the verdicts
 recalls       the recall board: who had what was removed, and who knows that it is gone
 endpoints     webhook addresses and the attempts to reach them
+notices       what partners were told in their own feeds
 screening     warning lists of harmless values, and keys that fell
 """
 
-from signals.admin import endpoints, recalls, screening, signals, submissions
+from signals.admin import endpoints, notices, recalls, screening, signals, submissions
 
-__all__ = ["endpoints", "recalls", "screening", "signals", "submissions"]
+__all__ = ["endpoints", "notices", "recalls", "screening", "signals", "submissions"]

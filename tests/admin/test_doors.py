@@ -15,7 +15,7 @@ from hub.staff.roles import Capability, Role, capabilities
 from hub.staff.site import site
 from hub.staff.verbs import ListVerb, RowVerb, VerbAdmin
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
-from signals.models import Distrust, Endpoint, RecalledSignal, Signal, Submission, WarningList
+from signals.models import Distrust, Endpoint, Notice, RecalledSignal, Signal, Submission, WarningList
 from tests.admin.scene import Scene, a_scene, at_the_desk
 
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -37,6 +37,7 @@ TO_VIEW = {
     RecalledSignal: C.SIGNALS_VIEW,
     Submission: C.SUBMISSIONS_VIEW,
     Endpoint: C.ENDPOINTS_VIEW,
+    Notice: C.ENDPOINTS_VIEW,
     WarningList: C.SIGNALS_VIEW,
     Distrust: C.SIGNALS_VIEW,
     Partner: C.PARTNERS_VIEW,

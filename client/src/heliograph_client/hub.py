@@ -269,6 +269,10 @@ class HubClient:
         wanted |= {"batch_size": batch_size} if batch_size is not None else {}
         return _object(self._post("/api/v1/endpoints", wanted, is_repeatable=False))
 
+    def create_notice_endpoint(self, url: str) -> dict[str, Json]:
+        """Have our notices sent to a URL. The answer holds the `secret`, this once. Never repeated by itself."""
+        return _object(self._post("/api/v1/endpoints", {"feed": "notices", "url": url}, is_repeatable=False))
+
     def change_endpoint(self, endpoint_id: str, changes: Mapping[str, Json]) -> dict[str, Json]:
         """Change an endpoint's members."""
         question = Question("PATCH", _endpoint(endpoint_id), compact_json(dict(changes)), _AS_JSON)

@@ -16,6 +16,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     add = actions.add_parser("add", help="have a programme's feed sent to a URL; shows the secret, this once")
     add.add_argument("url")
     add.add_argument("--programme", help="default: the profile's")
+    add.add_argument("--notices", action="store_true", help="have our notices sent there instead, recalls first of all")
     add.set_defaults(run=run_add)
     actions.add_parser("list", help="our endpoints").set_defaults(run=run_list)
     remove = actions.add_parser("remove", help="stop sending to an endpoint")
@@ -25,7 +26,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run_add(arguments: argparse.Namespace, profile: Profile, screen: Screen) -> int:
     """Register the address."""
-    made = profile.hub().create_endpoint(profile.programme(arguments.programme), arguments.url)
+    if arguments.notices:
+        made = profile.hub().create_notice_endpoint(arguments.url)
+    else:
+        made = profile.hub().create_endpoint(profile.programme(arguments.programme), arguments.url)
     screen.complain("The secret is shown this once; keep it as webhook_secret.")
     screen.say(f"endpoint  {made.get('id')}")
     screen.say(f"secret    {made.get('secret')}")
@@ -37,8 +41,11 @@ def run_list(arguments: argparse.Namespace, profile: Profile, screen: Screen) ->
     """What is registered."""
     del arguments
     found = profile.hub().endpoints()
-    rows = [(made.get("id"), made.get("programme"), made.get("url"), made.get("state")) for made in found]
-    screen.table("endpoints", ("id", "programme", "url", "state"), rows)
+    rows = [
+        (made.get("id"), made.get("programme") or made.get("feed"), made.get("url"), made.get("state"))
+        for made in found
+    ]
+    screen.table("endpoints", ("id", "of", "url", "state"), rows)
     screen.document(found)
     return 0
 
