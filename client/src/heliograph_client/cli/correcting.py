@@ -34,7 +34,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
     parser = commands.add_parser("receipt", help="sign that removed signals of others are deleted here")
     parser.add_argument("file", nargs="?", type=Path, help="the signals' JWS as they came, one a line")
-    parser.add_argument("--about", nargs=3, metavar=("ISSUER", "JTI", "DIGEST"), help="one signal by its name instead")
+    parser.add_argument("--about", metavar="ISSUER/JTI/DIGEST", help="one signal by its name instead")
     parser.add_argument("--deleted-at", type=datetime.fromisoformat, help="when, with its zone: 2026-11-20T12:00+00:00")
     parser.add_argument("--scope", nargs="+", choices=["systems", "backups", "derived", "recipients"], default=[])
     parser.add_argument("--programme", help="default: the profile's")
@@ -71,7 +71,10 @@ def run_receipt(arguments: argparse.Namespace, profile: Profile, screen: Screen)
     lines = arguments.file.read_text().split() if arguments.file is not None else []
     named = [statements.about(line) for line in lines]
     if arguments.about is not None:
-        named.append(dict(zip(("iss", "jti", "digest"), arguments.about, strict=True)))
+        parts = arguments.about.split("/")  # in one word, for one digest in 64 begins with a dash
+        if len(parts) != 3 or not all(parts):
+            raise InputProblem("--about is the author, its jti and the digest of what it said, as ISSUER/JTI/DIGEST")
+        named.append(dict(zip(("iss", "jti", "digest"), parts, strict=True)))
     if not named:
         raise InputProblem("nothing to sign for: name a file of JWS, or a signal with --about")
     if arguments.deleted_at is not None and arguments.deleted_at.tzinfo is None:
