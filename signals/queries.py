@@ -122,7 +122,7 @@ def last_attempts(endpoint_ids: Iterable[UUID]) -> dict[UUID, Attempt]:
     with connection.cursor() as cursor:
         cursor.execute(_LAST_ATTEMPTS, {"endpoints": list(endpoint_ids)})
         names = [column.name for column in cursor.description or ()]
-        rows = [Attempt.from_db("default", names, row) for row in cursor.fetchall()]
+        rows = [Attempt(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
     return {row.endpoint_id: row for row in rows}
 
 

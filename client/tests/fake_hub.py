@@ -339,16 +339,31 @@ class _Door(BaseHTTPRequestHandler):
             case ["POST", "keys", kid, ("retire" | "revoke") as verb]:
                 partner.keys[kid] |= {"state": verb + "d", "compromised_at": json.loads(body).get("compromised_at")}
                 return {"revoked": [kid], "state": verb + "d"}
-            case ["POST", "endpoints"]:
-                self.server.endpoints.append(json.loads(body) | {"id": str(uuid.uuid4())})
-                return self.server.endpoints[-1] | {"secret": "whsec_" + "QUFB" * 8}
-            case ["GET", "endpoints"]:
-                return {"endpoints": self.server.endpoints}
-            case ["DELETE", "endpoints", endpoint_id]:
-                self.server.endpoints = [e for e in self.server.endpoints if e["id"] != endpoint_id]
-                return {}
+            case [_, "endpoints", *_]:
+                return self.route_endpoints(method, parts[1:], body)
             case ["POST", "explain"]:
                 return explained(json.loads(body))
+            case _:
+                return 404, "not-found", {}
+
+    def route_endpoints(self, method: str, parts: list[str], body: bytes) -> Any:
+        match [method, *parts]:
+            case ["POST"]:
+                self.server.endpoints.append(json.loads(body) | {"id": str(uuid.uuid4())})
+                return self.server.endpoints[-1] | {"secret": "whsec_" + "QUFB" * 8}
+            case ["GET"]:
+                return {"endpoints": self.server.endpoints}
+            case ["POST", endpoint_id, ("secret" | "replay" | "test") as verb]:
+                [endpoint] = [each for each in self.server.endpoints if each["id"] == endpoint_id]
+                endpoint.setdefault("asked", []).append({verb: json.loads(body)})
+                return endpoint | ({"secret": "whsec_" + "QkJC" * 8} if verb == "secret" else {})
+            case ["GET", _, "attempts"]:
+                return {"attempts": [{"at": "2026-11-02T09:00:00Z", "kind": "test", "status": 200}], "before": None}
+            case ["GET", _, "health"]:
+                return {"lag": {"signals": 0, "seconds": 0.0}, "breaker": "closed", "attempts": 1}
+            case ["DELETE", endpoint_id]:
+                self.server.endpoints = [e for e in self.server.endpoints if e["id"] != endpoint_id]
+                return {}
             case _:
                 return 404, "not-found", {}
 

@@ -277,6 +277,14 @@ def test_an_endpoint_is_added_listed_and_removed(join: Join, fake_hub: FakeHub) 
     assert "this once" in err
     (endpoint,) = acme.ask("endpoints", "list")
     assert endpoint["url"] == "https://hooks.example.org/heliograph"
+    assert acme.ask("endpoints", "rotate", endpoint["id"], "--old-valid-for", "60")["secret"].startswith("whsec_")
+    assert acme.run("endpoints", "replay", endpoint["id"], "--since", "2026-11-20T12:00")[0] != 0  # without its zone
+    acme.ask("endpoints", "replay", endpoint["id"], "--since", "2026-11-20T12:00+00:00")
+    acme.ask("endpoints", "replay", endpoint["id"])
+    acme.ask("endpoints", "test", endpoint["id"])
+    asked = [{"secret": {"old_valid_for": 60}}, {"replay": {"from": "2026-11-20T12:00:00+00:00"}}]
+    assert fake_hub.endpoints[0]["asked"] == [*asked, {"replay": {"from": "start"}}, {"test": {}}]
+    assert "closed" in acme.run("endpoints", "show", endpoint["id"])[1]
     assert acme.run("endpoints", "remove", endpoint["id"])[0] == 0
     assert acme.ask("endpoints", "list") == []
 

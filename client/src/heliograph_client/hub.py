@@ -278,6 +278,28 @@ class HubClient:
         question = Question("PATCH", _endpoint(endpoint_id), compact_json(dict(changes)), _AS_JSON)
         return _object(self._transport.ask(question))
 
+    def rotate_endpoint_secret(self, endpoint_id: str, *, old_valid_for: int | None = None) -> dict[str, Json]:
+        """Get a new `secret`, shown this once; the old one signs beside it for so many seconds, by default a day."""
+        wanted: dict[str, Json] = {} if old_valid_for is None else {"old_valid_for": old_valid_for}
+        return _object(self._post(f"{_endpoint(endpoint_id)}/secret", wanted, is_repeatable=False))
+
+    def replay_endpoint(self, endpoint_id: str, *, since: datetime | None = None) -> dict[str, Json]:
+        """Have everything sent again from the start, or what changed at or after a moment with its zone."""
+        start = "start" if since is None else since.isoformat()
+        return _object(self._post(f"{_endpoint(endpoint_id)}/replay", {"from": start}, is_repeatable=False))
+
+    def test_endpoint(self, endpoint_id: str) -> dict[str, Json]:
+        """Have a test event sent at once; `endpoint_attempts` tells what came of it."""
+        return _object(self._post(f"{_endpoint(endpoint_id)}/test", {}, is_repeatable=True))
+
+    def endpoint_attempts(self, endpoint_id: str) -> list[dict[str, Json]]:
+        """The latest attempts to reach an endpoint, newest first."""
+        return _listing(self._get(f"{_endpoint(endpoint_id)}/attempts"), "attempts")
+
+    def endpoint_health(self, endpoint_id: str) -> dict[str, Json]:
+        """How an endpoint fares: lag, rates of the last day, where its circuit breaker stands."""
+        return _object(self._get(f"{_endpoint(endpoint_id)}/health"))
+
     def delete_endpoint(self, endpoint_id: str) -> None:
         """Stop sending to an endpoint."""
         self._transport.ask(Question("DELETE", _endpoint(endpoint_id)))

@@ -24,9 +24,20 @@ class FilterShape(StrictSerializer):
     issuers = serializers.ListField(child=Slug(max_length=64), required=False, max_length=100)
 
 
-def _signatures(*, required: bool = True) -> serializers.ListField:
+class Signatures(serializers.ListField):
+    """Schemes of Standard Webhooks 1.0, `v1` always among them."""
+
+    def to_internal_value(self, data: Any) -> list[str]:  # noqa: ANN401  DRF's own signature
+        """The schemes."""
+        wanted: list[str] = super().to_internal_value(data)
+        if "v1" not in wanted:
+            raise serializers.ValidationError(["v1 is always there; v1a may be added to it."])
+        return wanted
+
+
+def _signatures(*, required: bool = True) -> Signatures:
     """By which schemes of Standard Webhooks 1.0 bodies are signed."""
-    return serializers.ListField(
+    return Signatures(
         child=serializers.ChoiceField(choices=list(SIGNATURES)),
         min_length=1,
         max_length=len(SIGNATURES),
