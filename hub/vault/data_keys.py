@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import partial
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -40,19 +39,10 @@ class DataKeys:
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """Decrypt, or raise CannotOpen or KeyDestroyed."""
-        return self._run_of(sealed).open(sealed, context)
+        return self.run_of(sealed).open(sealed, context)
 
-    def open_many(self, sealed: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
-        """Decrypt each (sealed bytes, context), or raise CannotOpen or KeyDestroyed."""
-        opened: list[bytes] = []
-        run: Run | None = None
-        for each, context in sealed:
-            if run is None or not run.holds(each):
-                run = self._run_of(each)
-            opened.append(run.open(each, context))
-        return opened
-
-    def _run_of(self, sealed: bytes) -> Run:
+    def run_of(self, sealed: bytes) -> Run:
+        """What opens these bytes and others of their key."""
         parts = parse(sealed)
         cipher = self._ciphers.get(parts.key_id, partial(self._load, parts.key_id, make=False))
         return Run(cipher, parts.head)
@@ -87,6 +77,23 @@ class DataKeys:
         if file.destroyed_at is not None:
             raise KeyDestroyed(f"The key {text} was destroyed on {file.destroyed_at:%Y-%m-%d}.")
         return AESGCM(self.store.unwrap(file))
+
+
+class Opener:
+    """Opens one after the other; made for a page and not kept, for what it remembers of a key has no end."""
+
+    __slots__ = ("_keys", "_run")
+
+    def __init__(self, keys: DataKeys) -> None:
+        self._keys = keys
+        self._run: Run | None = None
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """Decrypt, or raise CannotOpen or KeyDestroyed."""
+        run = self._run
+        if run is None or not run.holds(sealed):
+            run = self._run = self._keys.run_of(sealed)
+        return run.open(sealed, context)
 
 
 class Sealer:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
 
-from hub.vault.data_keys import DataKeys, Sealer
+from hub.vault.data_keys import DataKeys, Opener, Sealer
 from hub.vault.envelope import CannotOpen, KeyDestroyed, KeyUnavailable, parse
 from hub.vault.folder import KeyFolder
 from hub.vault.index_keys import BlindIndex, IndexKeys, IndexRotation
@@ -18,7 +17,7 @@ from hub.vault.key_store import KeyStore
 from hub.vault.providers import KeyProvider, provider_for
 from hub.vault.remembered import Remembered
 
-__all__ = ["BlindIndex", "CannotOpen", "IndexRotation", "KeyDestroyed", "KeyUnavailable", "Sealer"]
+__all__ = ["BlindIndex", "CannotOpen", "IndexRotation", "KeyDestroyed", "KeyUnavailable", "Opener", "Sealer"]
 
 _REMEMBER_SECONDS = 30.0  # a destroyed key is forgotten everywhere within this
 _SECRET = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
@@ -74,9 +73,9 @@ def open_sealed(sealed: bytes, *, context: bytes) -> bytes:
     return keyring().data.open(sealed, context)
 
 
-def open_many(sealed: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
-    """The plaintexts of (sealed bytes, context) pairs; as `open_sealed`, with each key looked up once for all."""
-    return keyring().data.open_many(sealed)
+def opener() -> Opener:
+    """What opens a page, one after the other, as `open_sealed` does; a key is looked up once for a run of its bytes."""
+    return Opener(keyring().data)
 
 
 def destroy_period(scope: str, period: str) -> bool:

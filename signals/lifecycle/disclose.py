@@ -6,8 +6,9 @@ may not see leaves no trace in a page, its length or its cursor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -50,17 +51,34 @@ def read_page(place: Place, *, reader: Reader, limit: int, at: datetime, up_to: 
 
     Refuses CursorExpired when tombstones after the place have been forgotten, which only the page's own snapshot knows.
     """
+    opener, items = keyring.opener(), dict[int, bytes]()
+
+    def render(row: Row) -> None:
+        items[row.position] = _item(row, reader.slugs, opener)
+
+    # Rendered within the transaction, while PostgreSQL looks for the rows after: it holds no lock meanwhile, and lasts
+    # less long for it than the two took one after the other. What was rendered leaves when the commit has returned.
     with transaction.atomic():
-        page = look(place, reader=reader, limit=limit, up_to=up_to)
+        page = look(place, reader=reader, limit=limit, up_to=up_to, each=render)
         if not page.is_silent:
             record_shown([shown(place, page)], at=at)
-    return page
+    return replace(page, items=[items[row.position] for row in page.rows])
 
 
-def look(place: Place, *, reader: Reader, limit: int, up_to: int | None = None) -> Page:
-    """The same page, not recorded: who shows it to anybody records it first."""
+def look(
+    place: Place,
+    *,
+    reader: Reader,
+    limit: int,
+    up_to: int | None = None,
+    each: Callable[[Row], object] = id,
+) -> Page:
+    """The same page, neither rendered nor recorded: who shows it to anybody records it first.
+
+    `each` is given every row as it comes, before it is known which of them make the page.
+    """
     walk = place.walk
-    head, purged_to, rows = _rows(place, reader=reader, limit=limit, up_to=up_to)
+    head, purged_to, rows = _rows(place, reader=reader, limit=limit, up_to=up_to, each=each)
     if max(place.position, walk.floor) < purged_to:
         raise CursorExpired(FORGOTTEN)
     rows, to, more = cut(rows, limit=limit, end=head if up_to is None else min(head, up_to), after=place.position)
@@ -128,16 +146,12 @@ class Page:
     listed: bool
     reader: Reader
     head: int  # of the snapshot that it was read from
+    items: list[bytes] = field(default_factory=list)  # as JSON, of a page that was rendered
 
     @property
     def root(self) -> bytes:
         """The Merkle root that its disclosure commits to."""
         return root_of_rows(self.rows)
-
-    @property
-    def items(self) -> list[bytes]:
-        """Its items as JSON. Rendered when asked for, since opening what is sealed has no place in a transaction."""
-        return items_of(self.rows, self.reader.slugs)
 
     @property
     def count(self) -> int:
@@ -157,9 +171,8 @@ def root_of_rows(rows: Iterable[Row]) -> bytes:
 
 def items_of(rows: Sequence[Row], slugs: Mapping[int, str]) -> list[bytes]:
     """What a reader is shown of these rows, as JSON objects."""
-    said = keyring.open_many([(row.sealed, SEALED_FOR + row.statement_id) for row in rows if row.sealed is not None])
-    live = iter(said)
-    return [_live(row, slugs, next(live)) if row.sealed is not None else _tombstone(row) for row in rows]
+    opener = keyring.opener()
+    return [_item(row, slugs, opener) for row in rows]
 
 
 def thin_items_of(rows: Sequence[Row]) -> list[bytes]:
@@ -187,22 +200,30 @@ def page_query(place: Place, *, reader: Reader, limit: int, up_to: int | None) -
     }
 
 
-def _rows(place: Place, *, reader: Reader, limit: int, up_to: int | None) -> tuple[int, int, list[Row]]:
+def _rows(
+    place: Place, *, reader: Reader, limit: int, up_to: int | None, each: Callable[[Row], object] = id
+) -> tuple[int, int, list[Row]]:
     query, parameters = page_query(place, reader=reader, limit=limit, up_to=up_to)
-    found = in_order(query, parameters)
-    head, purged_to = found[0][:2]
-    rows = [Row._make(row[2:]) for row in found if row[2] is not None]
+    head = purged_to = 0
+    rows = []
+    with closing(in_order(query, parameters)) as found:
+        for facts in found:
+            head, purged_to = facts[:2]
+            if facts[2] is not None:
+                row = Row._make(facts[2:])
+                each(row)
+                rows.append(row)
     rows.sort()  # by position; PostgreSQL would sort them with all that is sealed in them
     return head or 0, purged_to or 0, rows
 
 
-def in_order(query: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """What a query finds that reads a feed along its indexes."""
+def in_order(query: str, parameters: Mapping[str, Any]) -> Generator[tuple[Any, ...]]:
+    """What a query finds that reads a feed along its indexes, row by row; to be closed by who does not read it all."""
     # psycopg's own cursor, for it reads binary: as text, every sealed byte would be written and read as two.
     # In chunks: while PostgreSQL looks for the next rows, the last ones are taken over here.
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(_IN_ORDER)
-        return list(cursor.stream(query, parameters, binary=True, size=_CHUNK))
+        yield from cursor.stream(query, parameters, binary=True, size=_CHUNK)
 
 
 def cut(rows: list[Row], *, limit: int, end: int, after: int) -> tuple[list[Row], int, bool]:
@@ -236,6 +257,12 @@ def _event(page: Shown, *, at: datetime) -> Event:
 
 
 # Every value spliced in below is from a closed set (ids, states, slugs, times, permitted actions): nothing to escape.
+
+
+def _item(row: Row, slugs: Mapping[int, str], opener: keyring.Opener) -> bytes:
+    if row.sealed is None:
+        return _tombstone(row)
+    return _live(row, slugs, opener.open(row.sealed, SEALED_FOR + row.statement_id))
 
 
 def _tombstone(row: Row) -> bytes:

@@ -132,15 +132,13 @@ class SharedPages:
         if sheet.up_to is not None:
             clauses.append("signal.position <= %(up_to)s")
         query = _SHARED.replace("/*filters*/", "".join(f" AND {clause}" for clause in clauses))
-        found = in_order(
-            query,
-            {
-                **_named(sheet),
-                "limit": sheet.limit + 1,
-                "partners": list(partner_ids),
-                **{name: wanted[name] for name in FILTERS if wanted.get(name)},
-            },
-        )
+        parameters = {
+            **_named(sheet),
+            "limit": sheet.limit + 1,
+            "partners": list(partner_ids),
+            **{name: wanted[name] for name in FILTERS if wanted.get(name)},
+        }
+        found = list(in_order(query, parameters))
         head, purged_to, others = found[0][:3]
         head = head or 0
         pairs = sorted((Row._make(row[4:]), row[3]) for row in found if row[4] is not None)

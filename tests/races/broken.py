@@ -119,9 +119,9 @@ def limits_count_hidden_rows() -> AbstractContextManager[object]:
     """What a partner may not see is cut out of the page after it has been counted."""
     rows_of = disclose._rows
 
-    def rows(place: Place, *, reader: Any, limit: int, up_to: int | None) -> Any:
+    def rows(place: Place, *, reader: Any, limit: int, up_to: int | None, each: Any) -> Any:
         with except_ignored():
-            head, purged_to, found = rows_of(place, reader=reader, limit=limit, up_to=up_to)
+            head, purged_to, found = rows_of(place, reader=reader, limit=limit, up_to=up_to, each=each)
         hidden = Signal.objects.filter(audience="except", audience_partners__contains=[reader.partner_id])
         left_out = set(hidden.values_list("id", flat=True))
         return head, purged_to, [row for row in found if row.id not in left_out]
