@@ -149,6 +149,7 @@ def change_endpoint(
             raise EndpointHeld("The hub's operator stopped this endpoint, and only the operator starts it again.")
         if url is not None and url != endpoint.url:
             endpoint.url, endpoint.verified_at = check_url(url, egress()), None
+            endpoint.lease_token = endpoint.lease_until = None  # the old address's answer must not verify the new one
             endpoint.next_attempt_at = at
         _agree(endpoint, terms, at=at)
         if filter is not None:

@@ -41,7 +41,7 @@ def render(claimed: Sequence[Endpoint], *, token: UUID, at: datetime, pages: Sha
     for endpoint in claimed:
         if endpoint.verified_at is None and not endpoint.is_leaving:
             posts.append(letters.challenge(endpoint, token, at=at))
-        elif endpoint.test_asked_at is not None:
+        elif endpoint.test_asked_at is not None and endpoint.verified_at is not None:
             posts.append(letters.test(endpoint, token, at=at))
         elif endpoint.programme_id is None:
             posts += notice_posts(endpoint, token, at=at)
@@ -88,10 +88,14 @@ class _Programme:
         back = [each.id for each in staying if each.is_leaving]
         if back:  # before the last word was said
             Endpoint.objects.filter(id__in=back, lease_token=self.token).update(is_leaving=False)
-        suspended = [each for each in staying if not self.members[each.partner_id].may_receive]
+        unverified = [each for each in staying if each.verified_at is None]  # claimed for a last word, and not left
+        if unverified:
+            release(unverified, self.token, next_attempt_at=self.at)
+        verified = [each for each in staying if each.verified_at is not None]
+        suspended = [each for each in verified if not self.members[each.partner_id].may_receive]
         if suspended:
             release(suspended, self.token, next_attempt_at=self.at + _SUSPENDED_WAIT)
-        served = [each for each in staying if self.members[each.partner_id].may_receive]
+        served = [each for each in verified if self.members[each.partner_id].may_receive]
         return posts + (self._batches(served) if served else [])
 
     def _has_left(self, endpoint: Endpoint) -> bool:

@@ -15,6 +15,8 @@ from heliograph_client.webhooks import WebhookRefused, verify
 from pytest_django import Settings
 
 from partners import public
+from partners.lifecycle.begin_membership import Terms, begin_membership
+from partners.lifecycle.end_membership import end_membership
 from signals import endpoint_health, monitoring
 from signals.core.notices import NoticeKind
 from signals.core.refusals import EndpointHeld, EndpointTlsRefused
@@ -23,6 +25,7 @@ from signals.lifecycle import endpoints
 from signals.lifecycle.deliver import claim_due, deliver_due
 from signals.lifecycle.endpoints import Added, add_endpoint, change_endpoint, replay, rotate_secret, send_test
 from signals.lifecycle.failing import mail_failing, mark_failing
+from signals.lifecycle.farewell import mark_leaving
 from signals.lifecycle.letters import challenge_of, hub_public_keys
 from signals.lifecycle.render import render
 from signals.lifecycle.settle import settle
@@ -131,6 +134,32 @@ def test_another_address_is_challenged_anew_and_the_place_in_the_feed_stays(worl
     assert kinds(world) == ["feed.batch", "endpoint.challenge", "feed.batch"]
     assert len(world.letters[-1]["items"]) == 1
     assert challenge_of(added.endpoint) != challenge_of(row(added))
+
+
+def test_the_answer_of_the_old_address_does_not_verify_the_new_one(world: World) -> None:
+    added = world.add(is_verified=False)
+    claimed, token = claim_due(limit=1)
+    [post] = render(claimed, token=token, at=now())
+    change_endpoint(added.endpoint.id, url=world.receiver.url + "/else", **world.whose)
+    settle([(post, Outcome(failure=None, status=200, excerpt=post.expects, latency=timedelta()))], at=now())
+    assert row(added).verified_at is None
+
+
+def test_an_address_that_never_repeated_its_challenge_gets_nothing_after_a_membership_began_anew(
+    world: World,
+) -> None:
+    added = world.add()
+    world.say()
+    go()
+    change_endpoint(added.endpoint.id, url=world.receiver.url + "/else", **world.whose)
+    world.receiver.behave(accepts(204))
+    end_membership("birch-chat", "csea", actor="staff:1", at=now())
+    begin_membership("birch-chat", "csea", Terms(), actor="staff:1", at=now())
+    mark_leaving(at=now())
+    send_test(added.endpoint.id, **world.whose)
+    for _ in range(3):
+        go()
+    assert set(kinds(world)[1:]) == {"endpoint.challenge"}
 
 
 def test_a_challenged_address_that_is_gone_switches_the_endpoint_off(world: World) -> None:
