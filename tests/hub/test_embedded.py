@@ -47,6 +47,7 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.races
 def test_killing_the_parent_ends_the_servers_and_the_next_start_recovers(home: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as holder:
@@ -138,6 +139,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, home: Path) -> Non
     run.unlink()
 
 
+@pytest.mark.races
 def test_stopping_asks_postgresql_for_a_fast_shutdown(home: Path) -> None:
     postgres = Postgres(home, durable=False)
     postgres.start()

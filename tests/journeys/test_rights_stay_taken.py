@@ -40,6 +40,7 @@ from tests.companies import Company, a_company, another_key, now, signal_id
 from tests.journeys.backups import back_up, put_back
 
 
+@pytest.mark.story
 def test_rights_that_were_taken_after_the_backup_stay_taken(
     committed_db: None, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,6 +83,7 @@ def rewrap(keys_dir: Path, progress: Any) -> None:
             progress.value += 1
 
 
+@pytest.mark.races
 @pytest.mark.parametrize("kill_after", [1, 17, 60])
 def test_a_rotation_killed_half_way_harms_nothing_and_goes_on(tmp_path: Path, kill_after: int) -> None:
     ring = a_keyring(tmp_path, remember_seconds=0.0)
@@ -110,6 +111,7 @@ def test_a_rotation_killed_half_way_harms_nothing_and_goes_on(tmp_path: Path, ki
     assert [ring.data.open(item, PLACE).decode() for item in sealed] == months(120)
 
 
+@pytest.mark.races
 def test_destroying_wins_over_a_rotation_that_runs(tmp_path: Path) -> None:
     ring = a_keyring(tmp_path, remember_seconds=0.0)
     sealed = seal_months(ring, 60)

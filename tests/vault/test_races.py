@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hub.vault.envelope import KeyDestroyed
 from tests.vault.keyrings import CSEA, MONTH, a_keyring, in_processes
 
@@ -23,6 +25,7 @@ def use_everything_for_the_first_time(barrier: Any, keys_dir: Path) -> tuple[lis
     return sealed, [ring.secret("cursor"), ring.index.newest(CSEA, b"value"), ring.index.every("hub", b"value")]
 
 
+@pytest.mark.races
 def test_processes_that_make_a_key_at_once_have_the_same_key(tmp_path: Path) -> None:
     answers = in_processes(6, use_everything_for_the_first_time, tmp_path / "keys")
     ring = a_keyring(tmp_path / "keys")
@@ -50,6 +53,7 @@ def seal_until_destroyed(barrier: Any, keys_dir: Path) -> str:
     return "neither"
 
 
+@pytest.mark.races
 def test_a_key_is_destroyed_once_and_stays_so_while_others_would_make_it(tmp_path: Path) -> None:
     answers = in_processes(6, seal_until_destroyed, tmp_path)
     assert sorted(answers) == ["destroyed it"] + ["found it destroyed"] * 5
@@ -64,6 +68,7 @@ def rotate_index(barrier: Any, keys_dir: Path) -> tuple[str, bytes]:
     return newest.key_id, newest.key
 
 
+@pytest.mark.races
 def test_rotations_that_begin_at_once_make_one_key(tmp_path: Path) -> None:
     a_keyring(tmp_path).index.newest(CSEA, b"value")
     answers = in_processes(4, rotate_index, tmp_path)

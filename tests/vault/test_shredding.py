@@ -84,6 +84,7 @@ def test_the_search_would_have_found_an_unsealed_value_in_a_dump(tmp_path: Path)
     assert forms == ["dump: plain", "dump: hex"]
 
 
+@pytest.mark.races
 def test_the_sealed_value_is_nowhere_in_the_servers_files(tmp_path: Path) -> None:
     ring = a_keyring(tmp_path / "keys")
     with make_database("vault_files") as connection:
