@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 100
 _MAILS: Final = 20  # in one go: each may take seconds
+_REFUSED_FOR_GOOD: Final = 500  # RFC 5321 §4.2.1: replies from here on are not to be asked for again
 
 
 def mark_failing(*, at: datetime) -> int:
@@ -49,7 +50,7 @@ def mail_failing(*, at: datetime) -> int:
     """Mail who is to hear of endpoints marked failing, partners and operators apart; returns how many were told.
 
     Written down only once sent: while the mail server is away it is tried again at the next turn, and after a crash in
-    between somebody may hear twice.
+    between somebody may hear twice. A letter that the server refuses is not sent again: it would hold up all others.
     """
     due = Endpoint.objects.filter(state="active", failing_told_at__isnull=False, failing_mailed_at=None)
     told = 0
@@ -57,12 +58,22 @@ def mail_failing(*, at: datetime) -> int:
         try:
             for recipients in ([endpoint.alert_email] if endpoint.alert_email else [], settings.OPERATOR_EMAILS):
                 if recipients:
-                    _letter(endpoint, recipients, at=at).send()
+                    _send(_letter(endpoint, recipients, at=at), endpoint)
         except (smtplib.SMTPException, OSError) as error:
             logger.warning("mail.failed", extra={"endpoint": str(endpoint.id), "reason": type(error).__name__})
             return told
         told += Endpoint.objects.filter(id=endpoint.id, failing_mailed_at=None).update(failing_mailed_at=at)
     return told
+
+
+def _send(letter: EmailMessage, endpoint: Endpoint) -> None:
+    """Send it, unless it is this letter that cannot be sent; raises what is wrong with the server."""
+    try:
+        letter.send()
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, ValueError) as error:  # ValueError: no such address
+        if isinstance(error, smtplib.SMTPDataError) and error.smtp_code < _REFUSED_FOR_GOOD:
+            raise
+        logger.warning("mail.refused", extra={"endpoint": str(endpoint.id), "reason": type(error).__name__})
 
 
 def failing_count() -> int:

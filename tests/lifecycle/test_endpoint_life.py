@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socketserver
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -400,6 +402,53 @@ def test_while_the_mail_server_is_away_it_is_tried_again_and_nobody_is_held_up(
 
 
 # ---------------------------------------------------------------- pages shared
+def _mail_server(refuses: bytes) -> tuple[socketserver.ThreadingTCPServer, list[bytes]]:
+    """One that refuses a recipient; with the recipients whose letters it took."""
+    taken: list[bytes] = []
+
+    class Session(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked, is_body = b"", False
+            self.wfile.write(b"220 here\r\n")
+            for line in self.rfile:
+                if is_body and line != b".\r\n":
+                    continue
+                if is_body:
+                    taken.append(asked)
+                    is_body = False
+                elif line.upper().startswith(b"RCPT TO:"):
+                    asked = line[8:].strip(b"<>\r\n ")
+                    if asked == refuses:
+                        self.wfile.write(b"550 nobody here\r\n")
+                        continue
+                elif line.upper().startswith(b"DATA"):
+                    is_body = True
+                    self.wfile.write(b"354 go on\r\n")
+                    continue
+                self.wfile.write(b"250 yes\r\n")
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    return server, taken
+
+
+def test_an_address_that_cannot_be_mailed_holds_up_no_other(world: World, settings: Settings) -> None:
+    server, taken = _mail_server(b"nobody@birch.example")
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", server.server_address[1], 2
+    settings.EMAIL_HOST_USER, settings.EMAIL_USE_TLS, settings.EMAIL_USE_SSL = "", False, False
+    settings.OPERATOR_EMAILS = ["ops@hub.example"]
+    for address in ("nobody@birch.example", f"x@{60 * 'ü'}.example", "oncall@birch.example"):
+        world.add(alert_email=address)
+        Endpoint.objects.filter(failing_since=None).update(failing_since=now() - timedelta(days=6))
+        mark_failing(at=now())
+    with server:
+        assert mail_failing(at=now()) == 3
+        assert mail_failing(at=now()) == 0
+        server.shutdown()
+    assert taken == [b"ops@hub.example", b"ops@hub.example", b"oncall@birch.example", b"ops@hub.example"]
+
+
 def test_who_may_see_the_same_is_sent_the_same_and_who_may_not_its_own(world: World) -> None:
     cedar = a_company("cedar-video", world.programme)
     dogwood = a_company("dogwood-live", world.programme)
