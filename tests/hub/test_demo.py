@@ -55,6 +55,7 @@ def test_the_built_in_examples_travel_as_readme_says(tmp_path: Path) -> None:
     assert [line for line in kept if line not in played.stdout] == [], "README shows what the demo no longer says"
 
 
+@pytest.mark.story
 def test_input_and_type_go_together(tmp_path: Path) -> None:
     refused = demo(tmp_path, "--input", "README.md")
     assert refused.returncode == 1

@@ -64,6 +64,7 @@ def test_a_picture_is_a_png_file_of_the_same_bytes_each_time() -> None:
     assert tuple(lines[1:4]) == draw(7, width=20, height=10).rows[0][0]
 
 
+@pytest.mark.story
 def test_the_built_in_examples_are_of_every_type_and_of_nobody() -> None:
     built_in = examples.built_in()
     assert len(built_in) > 300

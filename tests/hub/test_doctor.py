@@ -98,6 +98,7 @@ def test_settings_that_are_unsafe_in_production_are_failures(settings: Settings)
     assert len(sentences(checkup.configuration(), "failure")) == 7
 
 
+@pytest.mark.story
 def test_a_hub_with_nothing_running_is_told_so_within_seconds(tmp_path: Path) -> None:
     """As a process of its own: a deployment's first morning."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HELIOGRAPH_")}

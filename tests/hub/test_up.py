@@ -98,6 +98,7 @@ def test_up_runs_the_hub_survives_a_killed_database_and_leaves_no_process(home: 
     assert wait_until(lambda: not processes_of(home), seconds=5)
 
 
+@pytest.mark.story
 def test_a_taken_port_is_one_sentence(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, up(home, "--port", str(taken.getsockname()[1])) as refused:
         said, _ = refused.communicate(timeout=30)
