@@ -45,6 +45,7 @@ app.conf.update(
     },
     task_publish_retry=False,
     timezone="UTC",
+    beat_scheduler="hub.timetable:Timetable",
     beat_schedule={
         "sweep": {"task": "signals.sweep", "schedule": 3.0, "options": {"expires": 6}},
         "mail": {"task": "signals.mail", "schedule": 60.0, "options": {"expires": 60}},

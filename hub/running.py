@@ -149,7 +149,7 @@ class RunningHub:
             "web": (*granian_command(self.host, self.port), "--workers", str(self._web_processes)),
             "worker": (*worker, "-Q", "verify,default", "-c", "2", "-n", "worker@%h"),
             "deliverer": (*worker, "-Q", "deliver", "-c", "1", "-n", "deliverer@%h"),
-            "beat": (*celery, "beat", "-s", str(settings.HOME / "beat-schedule"), "--pidfile="),
+            "beat": (*celery, "beat", "--pidfile="),
             "sequencer": ("manage.py", "sequence"),
         }
         return Program(part, (sys.executable, *arguments[part]), environment=self._environment())

@@ -61,7 +61,8 @@ def deliver(**_: object) -> None:
     """Bring endpoints up to their feeds."""
     if serving.may_serve():
         _tell()
-        deliver_due(clock=timezone.now)
+        if deliver_due(clock=timezone.now):
+            wake.deliver()  # its time may have been up before its work was done, and the sweep is seconds away
 
 
 @shared_task(name="signals.notices")

@@ -7,7 +7,7 @@ withdrawn meanwhile.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -83,18 +83,21 @@ def egress() -> Egress:
     return make(settings.EGRESS_ALLOWED_CIDRS)
 
 
-def _requests(posts: Sequence[Post], *, at: datetime) -> list[tuple[Post, Request]]:
-    """Each post with its signed request; one that cannot be signed waits, and the others go."""
+def _requests(posts: Sequence[Post], *, at: datetime) -> Iterator[tuple[Post, Request]]:
+    """Each post with its signed request; one that cannot be signed waits, and the others go.
+
+    One by one, so that the first is on its way while the next is signed.
+    """
     former = former_secrets((post.endpoint.id for post in posts), at=at) if posts else {}
-    requests = []
     for post in posts:
         try:
-            requests.append((post, request_of(post, former)))
+            request = request_of(post, former)
         except DatabaseError:
             raise
         except Exception as error:  # noqa: BLE001  a damaged secret is not the others' affair
-            stuck(post.endpoint, post.token, error, at=at)
-    return requests
+            stuck(post.endpoint, post.token, error)
+        else:
+            yield post, request
 
 
 _courier = Courier(lambda: Sender(egress(), proxy=settings.EGRESS_PROXY or None))

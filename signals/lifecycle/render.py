@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
 
+from hub.ledger.mirror import current_epoch
 from partners import public
 from signals.core.breaker import PROBE_SIZE, Breaker
 from signals.core.endpoints import Letter, Payload, Stop
@@ -74,6 +75,7 @@ class _Programme:
 
     def __init__(self, programme_id: int, token: UUID, at: datetime, pages: SharedPages) -> None:
         self.token, self.at, self.pages = token, at, pages
+        self.epoch = current_epoch()
         self.slug = public.programme_by_id(programme_id).slug
         self.members = {member.partner_id: member for member in public.members(programme_id, at=at)}
         self.slugs = {member.partner_id: member.partner_slug for member in self.members.values()}
@@ -90,11 +92,11 @@ class _Programme:
             Endpoint.objects.filter(id__in=back, lease_token=self.token).update(is_leaving=False)
         unverified = [each for each in staying if each.verified_at is None]  # claimed for a last word, and not left
         if unverified:
-            release(unverified, self.token, next_attempt_at=self.at)
+            release(unverified, self.token)
         verified = [each for each in staying if each.verified_at is not None]
         suspended = [each for each in verified if not self.members[each.partner_id].may_receive]
         if suspended:
-            release(suspended, self.token, next_attempt_at=self.at + _SUSPENDED_WAIT)
+            release(suspended, self.token, wait=_SUSPENDED_WAIT)
         served = [each for each in verified if self.members[each.partner_id].may_receive]
         return posts + (self._batches(served) if served else [])
 
@@ -120,14 +122,14 @@ class _Programme:
             raise
         except Exception as error:  # noqa: BLE001  whatever is wrong with one programme is not the others' affair
             for endpoint in served:
-                stuck(endpoint, self.token, error, at=self.at)
+                stuck(endpoint, self.token, error)
             return []
         posts = []
         for each in going:
             try:
                 posts.append(self._post(each))
             except Exception as error:  # noqa: BLE001  nor what is wrong with one endpoint
-                stuck(each.endpoint, self.token, error, at=self.at)
+                stuck(each.endpoint, self.token, error)
         return posts
 
     def _look(self, served: Sequence[Endpoint]) -> list[Range]:
@@ -135,7 +137,7 @@ class _Programme:
         sheets: dict[Sheet, list[tuple[Endpoint, Place]]] = {}
         forgotten = []
         for endpoint, place in self._places(served):
-            if is_spent(place, member=self.members[endpoint.partner_id], purged_to=self.purged_to):
+            if self._is_spent(endpoint, place):
                 forgotten.append(endpoint)  # between two looks; it walks anew at once
                 continue
             limit = endpoint.batch_size
@@ -144,7 +146,7 @@ class _Programme:
             sheet = Sheet.of(place, limit=limit, up_to=endpoint.in_flight_to)
             sheets.setdefault(sheet, []).append((endpoint, place))
         if forgotten:
-            release(forgotten, self.token, next_attempt_at=self.at)
+            release(forgotten, self.token)
         found: list[Range] = []
         for sheet, group in sheets.items():
             page, others = self.pages.page(sheet, {each.partner_id for each, _ in group}, slugs=self.slugs)
@@ -156,14 +158,25 @@ class _Programme:
             ]
         return found
 
+    def _is_spent(self, endpoint: Endpoint, place: Place) -> bool:
+        member = self.members[endpoint.partner_id]
+        return is_spent(place, member=member, purged_to=self.purged_to, epoch=self.epoch)
+
     def _places(self, served: Sequence[Endpoint]) -> list[tuple[Endpoint, Place]]:
         """Where each stands; who has no walk, or one that is over, begins a new one."""
         standing, walks = [], []
         for endpoint in served:
             member = self.members[endpoint.partner_id]
             walk = endpoint.walk
-            if walk is None or is_spent(Place(walk, endpoint.position), member=member, purged_to=self.purged_to):
-                walk = a_walk(member, channel=channel_of(endpoint), filter=endpoint.filter, floor=self.head, at=self.at)
+            if walk is None or self._is_spent(endpoint, Place(walk, endpoint.position)):
+                walk = a_walk(
+                    member,
+                    channel=channel_of(endpoint),
+                    filter=endpoint.filter,
+                    floor=self.head,
+                    at=self.at,
+                    epoch=self.epoch,
+                )
                 walks.append(walk)
                 if endpoint.walk is not None:
                     tell_reset(endpoint.walk, programme=self.slug, generation=member.generation, at=self.at)

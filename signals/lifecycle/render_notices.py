@@ -29,7 +29,7 @@ def notice_posts(endpoint: Endpoint, token: UUID, *, at: datetime) -> list[Post]
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  whatever is wrong with one endpoint is not the others' affair
-        stuck(endpoint, token, error, at=at)
+        stuck(endpoint, token, error)
         return []
     if page is None:
         return []

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from hub.ledger.record import record
 from hub.vault import keyring
@@ -26,7 +27,7 @@ from signals.delivery.outcome import Failure, Outcome
 from signals.lifecycle.letters import Post, answer_context
 from signals.lifecycle.notices import notify
 from signals.lifecycle.walk import START
-from signals.models import Attempt, Endpoint
+from signals.models import Endpoint
 
 logger = logging.getLogger(__name__)
 
@@ -53,16 +54,16 @@ def settle(landed: Sequence[Landed], *, at: datetime) -> None:
         _note(landed, held, at=at)
 
 
-def release(endpoints: Sequence[Endpoint], token: UUID, *, next_attempt_at: datetime) -> None:
-    """Give leases back unused."""
+def release(endpoints: Sequence[Endpoint], token: UUID, *, wait: timedelta = timedelta()) -> None:
+    """Give leases back unused; the endpoints wait for so long by the database's clock, as do all waits here."""
     rows = Endpoint.objects.filter(id__in=[endpoint.id for endpoint in endpoints], lease_token=token)
-    rows.update(lease_token=None, lease_until=None, next_attempt_at=next_attempt_at)
+    rows.update(lease_token=None, lease_until=None, next_attempt_at=Now() + wait)
 
 
-def stuck(endpoint: Endpoint, token: UUID, error: Exception, *, at: datetime) -> None:
+def stuck(endpoint: Endpoint, token: UUID, error: Exception) -> None:
     """Note that something of the hub's own is wrong with an endpoint, and let it wait."""
     logger.error("delivery.stuck", extra={"endpoint": str(endpoint.id), "reason": type(error).__name__})
-    release([endpoint], token, next_attempt_at=at + _STUCK_WAIT)
+    release([endpoint], token, wait=_STUCK_WAIT)
 
 
 def switch_off(endpoint: Endpoint, reason: Stop, *, at: datetime) -> None:
@@ -93,7 +94,7 @@ class _Step:
 
     endpoint_id: UUID
     token: UUID
-    next_attempt_at: datetime
+    wait: timedelta | None  # until the next attempt; None: as it was
     position: int | None = None  # where it stands from now on; None: where it stood
     failures: int = 0  # in a row, this one included
     size: int = 0  # of batches: 1 may grow, -1 shrinks
@@ -107,9 +108,9 @@ def _step(post: Post, outcome: Outcome, *, at: datetime) -> _Step:
     if outcome.delivered:
         return _forward(post, at=at)
     if outcome.failure in _OURS:
-        return _stay(post, at + wait_after(1, rng=_jitter, schedule=schedule()))
+        return _stay(post, wait_after(1, rng=_jitter, schedule=schedule()))
     if post.letter is Letter.TEST:  # it says nothing of the feed, whose schedule goes on as it was
-        return _stay(post, max(at, post.endpoint.next_attempt_at))
+        return _stay(post, None)
     return _wait(post, outcome, at=at)
 
 
@@ -120,7 +121,7 @@ def _forward(post: Post, *, at: datetime) -> _Step:
     return _Step(
         post.endpoint.id,
         post.token,
-        max(at, post.at + pause),
+        min(pause, max(timedelta(), post.at + pause - at)),
         position=post.to if is_batch else None,
         size=1 if is_batch else 0,
         is_success=True,
@@ -128,13 +129,13 @@ def _forward(post: Post, *, at: datetime) -> _Step:
     )
 
 
-def _stay(post: Post, next_attempt_at: datetime) -> _Step:
+def _stay(post: Post, wait: timedelta | None) -> _Step:
     endpoint = post.endpoint
     breaker = Breaker(endpoint.breaker)
     return _Step(
         endpoint.id,
         post.token,
-        next_attempt_at,
+        wait,
         failures=endpoint.failures,
         is_test=post.letter is Letter.TEST,
         breaker=Breaker.OPEN if breaker is Breaker.HALF_OPEN else breaker,  # nobody was asked
@@ -152,7 +153,7 @@ def _wait(post: Post, outcome: Outcome, *, at: datetime) -> _Step:
     return _Step(
         endpoint.id,
         post.token,
-        at + wait,
+        wait,
         failures=failures,
         size=-1 if shrinks and post.letter is Letter.BATCH else 0,
         breaker=after_failure(failures, schedule=schedule()),
@@ -171,7 +172,7 @@ def _apply(steps: Sequence[_Step], *, at: datetime) -> set[UUID]:
     columns: list[list[Any]] = [
         [step.endpoint_id for step in steps],
         [step.token for step in steps],
-        [step.next_attempt_at for step in steps],
+        [step.wait for step in steps],
         [step.position for step in steps],
         [step.failures for step in steps],
         [step.size for step in steps],
@@ -206,29 +207,38 @@ def _tell(action: str, kind: NoticeKind, endpoint: Endpoint, *, at: datetime) ->
 
 def _note(landed: Sequence[Landed], held: set[UUID], *, at: datetime) -> None:
     sealer = keyring.sealer("hub", keyring.month_of(at))
-    Attempt.objects.bulk_create(
-        Attempt(
-            endpoint_id=post.endpoint.id,
-            at=at,
-            kind=post.letter.value,
-            webhook_id=post.webhook_id,
-            signal_count=post.count,
-            is_delivered=outcome.delivered,
-            status=outcome.status,
-            error=outcome.failure.value if outcome.failure is not None else "",
-            sealed_excerpt=sealer.seal(outcome.excerpt.encode("utf-8"), context=answer_context(post.endpoint.id))
-            if outcome.excerpt
-            else None,
-            latency_ms=round(outcome.latency.total_seconds() * 1000),
-            settled=post.endpoint.id in held,
-        )
-        for post, outcome in landed
-    )
 
+    def sealed(post: Post, outcome: Outcome) -> bytes | None:
+        context = answer_context(post.endpoint.id)
+        return sealer.seal(outcome.excerpt.encode("utf-8"), context=context) if outcome.excerpt else None
+
+    columns: list[list[Any]] = [
+        [post.endpoint.id for post, _ in landed],
+        [post.letter.value for post, _ in landed],
+        [post.webhook_id for post, _ in landed],
+        [post.count for post, _ in landed],
+        [outcome.delivered for _, outcome in landed],
+        [outcome.status for _, outcome in landed],
+        [outcome.failure.value if outcome.failure is not None else "" for _, outcome in landed],
+        [sealed(post, outcome) for post, outcome in landed],
+        [round(outcome.latency.total_seconds() * 1000) for _, outcome in landed],
+        [post.endpoint.id in held for post, _ in landed],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE, [at, *columns])
+
+
+_NOTE = """
+INSERT INTO signals_attempt (at, endpoint_id, kind, webhook_id, signal_count, is_delivered, status, error,
+                             sealed_excerpt, latency_ms, settled)
+SELECT %s, attempt.* FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::int[], %s::boolean[], %s::int[], %s::text[],
+                                 %s::bytea[], %s::int[], %s::boolean[]) AS attempt
+"""
 
 _APPLY = """
 UPDATE signals_endpoint AS endpoint
-   SET lease_token = NULL, lease_until = NULL, next_attempt_at = step.next_attempt_at,
+   SET lease_token = NULL, lease_until = NULL,
+       next_attempt_at = coalesce(clock_timestamp() + step.wait, endpoint.next_attempt_at),
        test_asked_at = CASE WHEN step.is_test THEN NULL ELSE endpoint.test_asked_at END,
        position = coalesce(step.position, endpoint.position),
        in_flight_to = CASE WHEN step.position IS NULL THEN endpoint.in_flight_to END,
@@ -243,9 +253,9 @@ UPDATE signals_endpoint AS endpoint
        failing_since = step.failing_since,
        failing_told_at = CASE WHEN step.is_success THEN NULL ELSE endpoint.failing_told_at END,
        failing_mailed_at = CASE WHEN step.is_success THEN NULL ELSE endpoint.failing_mailed_at END
-  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::bigint[], %s::int[], %s::int[], %s::boolean[],
+  FROM unnest(%s::uuid[], %s::uuid[], %s::interval[], %s::bigint[], %s::int[], %s::int[], %s::boolean[],
               %s::boolean[], %s::text[], %s::timestamptz[])
-       AS step (id, token, next_attempt_at, position, failures, size, is_success, is_test, breaker, failing_since)
+       AS step (id, token, wait, position, failures, size, is_success, is_test, breaker, failing_since)
  WHERE endpoint.id = step.id AND endpoint.lease_token = step.token
 RETURNING endpoint.id
 """

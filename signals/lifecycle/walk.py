@@ -55,13 +55,17 @@ def a_walk(
     filter: Filter,  # noqa: A002
     floor: int,
     at: datetime,
+    epoch: int | None = None,
 ) -> Walk:
-    """A walk that is to be saved. Its floor is the head at this moment, or NEVER_LISTED for one from a time."""
+    """A walk that is to be saved. Its floor is the head at this moment, or NEVER_LISTED for one from a time.
+
+    `epoch` is for who has just asked for it.
+    """
     return Walk(
         partner_id=member.partner_id,
         programme_id=member.programme_id,
         channel=channel,
-        epoch=current_epoch(),
+        epoch=current_epoch() if epoch is None else epoch,
         generation=member.generation,
         filter=dict(filter),
         floor=floor,
@@ -102,13 +106,13 @@ def is_over(place: Place, *, member: MembershipFacts) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT purged_to FROM signals_head WHERE programme_id = %s", [place.walk.programme_id])
         row = cursor.fetchone()
-    return is_spent(place, member=member, purged_to=row[0] if row is not None else 0)
+    return is_spent(place, member=member, purged_to=row[0] if row is not None else 0, epoch=current_epoch())
 
 
-def is_spent(place: Place, *, member: MembershipFacts, purged_to: int) -> bool:
-    """The same for a reader that knows where its feed's memory of tombstones begins."""
+def is_spent(place: Place, *, member: MembershipFacts, purged_to: int, epoch: int) -> bool:
+    """The same for a reader that knows the epoch, and where its feed's memory of tombstones begins."""
     walk = place.walk
-    if walk.epoch != current_epoch() or walk.generation != member.generation:
+    if walk.epoch != epoch or walk.generation != member.generation:
         return True
     return max(place.position, walk.floor) < purged_to
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -315,3 +316,23 @@ def test_if_the_ledger_cannot_be_written_nothing_was_submitted_or_published(
     tasks.publish()
     assert Signal.objects.get().state == "published"
     assert Statement.objects.count() == 1
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize("jumps", [(HOUR, HOUR, timedelta()), (timedelta(), timedelta(), HOUR)], ids=["back", "ahead"])
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_clock_that_jumps_while_a_batch_is_in_the_air_makes_no_endpoint_wait_for_it(
+    world: Hooked, jumps: tuple[timedelta, ...], status: int
+) -> None:
+    endpoint = world.add(posts_per_minute=600)
+    world.say()
+    world.receiver.behave(refuses(status))
+    ticks = chain(jumps, repeat(jumps[-1]))  # to render, to sign, to settle
+
+    deliver_due(clock=lambda: now() + next(ticks))
+
+    endpoint.refresh_from_db()
+    assert world.receiver.count == 1
+    assert endpoint.next_attempt_at < now() + timedelta(seconds=10)

@@ -135,8 +135,8 @@ def generation_ignored() -> Iterator[None]:
     """A cursor of an earlier membership is good."""
     is_spent = walk.is_spent
 
-    def blind(place: Place, *, member: Any, purged_to: int) -> bool:
-        return is_spent(place, member=replace(member, generation=place.walk.generation), purged_to=purged_to)
+    def blind(place: Place, *, member: Any, **known: int) -> bool:
+        return is_spent(place, member=replace(member, generation=place.walk.generation), **known)
 
     with mock.patch.object(walk, "is_spent", blind), mock.patch.object(render, "is_spent", blind):
         yield
