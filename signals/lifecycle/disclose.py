@@ -6,7 +6,7 @@ may not see leaves no trace in a page, its length or its cursor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from signals.lifecycle.moves import root_of_packed
 from signals.lifecycle.walk import FORGOTTEN, Place
 
 _CHUNK = 100  # rows
+_ID_BYTES = 16
 MAX_PAGE_BYTES = 4 * 1024 * 1024  # of sealed items: one author's padding must not fill a reader's memory
 
 
@@ -164,9 +165,12 @@ class Page:
         return not self.rows and not self.listed
 
 
-def root_of_rows(rows: Iterable[Row]) -> bytes:
+def root_of_rows(rows: Sequence[Row]) -> bytes:
     """The RFC 6962 root over (signal, revision) pairs, in order of position."""
-    return root_of_packed([bytes.fromhex(row.id.replace("-", "")) + row.revision.to_bytes(8, "big") for row in rows])
+    ids = bytes.fromhex("".join([row.id for row in rows]).replace("-", ""))
+    starts = range(0, len(ids), _ID_BYTES)
+    pairs = zip(starts, rows, strict=True)
+    return root_of_packed([ids[at : at + _ID_BYTES] + row.revision.to_bytes(8, "big") for at, row in pairs])
 
 
 def items_of(rows: Sequence[Row], slugs: Mapping[int, str]) -> list[bytes]:

@@ -71,7 +71,7 @@ def root_of_pairs(pairs: Iterable[tuple[UUID, int]]) -> bytes:
 
 def root_of_packed(pairs: Iterable[bytes]) -> bytes:
     """The same root over pairs as `pair` packs them."""
-    return tlog.root_of([tlog.leaf_hash(each) for each in pairs])
+    return tlog.root_of(tlog.leaf_hashes(pairs))
 
 
 def lock_signals(ids: Collection[UUID]) -> dict[UUID, Signal]:
