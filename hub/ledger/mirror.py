@@ -146,10 +146,13 @@ def standing(database: BaseDatabaseWrapper, *, mirror: Mirror | None = None) -> 
     return compare(remembered, size=size, root=root, epoch=epoch, last=last)
 
 
+CURRENT_EPOCH = "(SELECT max(number) FROM ledger_epoch)"  # for who asks the database something else besides
+
+
 def current_epoch() -> int:
     """The number of the epoch that the database is in."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT max(number) FROM ledger_epoch")
+        cursor.execute(f"SELECT {CURRENT_EPOCH}")
         return int(cursor.fetchone()[0])
 
 

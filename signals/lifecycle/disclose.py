@@ -40,11 +40,15 @@ class Reader:
     slugs: Mapping[int, str]  # of every partner in the programme, by id
     programme_slug: str
 
+    @classmethod
+    def known_as(cls, member: MembershipFacts, slugs: Mapping[int, str]) -> Reader:
+        """The reader that a member is among others of these names."""
+        return cls(member.partner_id, member.partner_slug, slugs, member.programme_slug)
+
 
 def reader_of(member: MembershipFacts) -> Reader:
     """The reader that a member is; one query for the names of its fellow members."""
-    slugs = public.member_slugs(member.programme_id)
-    return Reader(member.partner_id, member.partner_slug, slugs, member.programme_slug)
+    return Reader.known_as(member, public.member_slugs(member.programme_id))
 
 
 def read_page(place: Place, *, reader: Reader, limit: int, at: datetime, up_to: int | None = None) -> Page:

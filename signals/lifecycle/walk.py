@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import connection
 
-from hub.ledger.mirror import current_epoch
+from hub.ledger.mirror import CURRENT_EPOCH, current_epoch
 from hub.vault import keyring
 from partners.public import MembershipFacts
 from signals.core.refusals import CursorExpired, CursorFilterChanged, CursorInvalid
@@ -94,19 +94,28 @@ def start_or_share_walk(member: MembershipFacts, *, channel: str, filter: Filter
     has moved since it began, so its entries and its `listed` mean what a new walk's would. Never for an endpoint: its
     webhook-ids are made of walk and place, and a receiver would take what it asked for again as known.
     """
-    head = Head.objects.filter(programme_id=member.programme_id).values_list("position", flat=True).first() or 0
-    walks = Walk.objects.filter(partner_id=member.partner_id, programme_id=member.programme_id, channel=channel)
-    same = walks.filter(floor=head, filter=dict(filter), epoch=current_epoch(), generation=member.generation)
-    walk = same.order_by("-id").first()
-    return Place(walk, START) if walk is not None else start_walk(member, channel=channel, filter=filter, at=at)
+    wanted: dict[str, int | str] = {
+        "partner": member.partner_id,
+        "programme": member.programme_id,
+        "channel": channel,
+        "generation": member.generation,
+        "filter": msgspec.json.encode(dict(filter)).decode(),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_SAME, wanted)
+        row = cursor.fetchone()
+    if row is None:
+        return start_walk(member, channel=channel, filter=filter, at=at)
+    identity, *facts = row
+    return Place(_walk(identity, member.partner_id, member.programme_id, channel, *facts), START)
 
 
 def is_over(place: Place, *, member: MembershipFacts) -> bool:
     """Whether a walk must be begun anew: another epoch or membership, or tombstones it needed have been forgotten."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT purged_to FROM signals_head WHERE programme_id = %s", [place.walk.programme_id])
-        row = cursor.fetchone()
-    return is_spent(place, member=member, purged_to=row[0] if row is not None else 0, epoch=current_epoch())
+        cursor.execute(_NOW, [place.walk.programme_id])
+        epoch, purged_to = cursor.fetchone()
+    return is_spent(place, member=member, purged_to=purged_to or 0, epoch=epoch)
 
 
 def is_spent(place: Place, *, member: MembershipFacts, purged_to: int, epoch: int) -> bool:
@@ -160,9 +169,20 @@ def _find(walk_id: int, *, partner_id: int, programme_id: int | None, channel: s
     with connection.cursor() as cursor:
         cursor.execute(_WALK, [walk_id, partner_id, programme_id, channel])
         row = cursor.fetchone()
-    if row is None:
-        return None
-    epoch, generation, filter_, floor, started_at = row
+    return None if row is None else _walk(walk_id, partner_id, programme_id, channel, *row)
+
+
+def _walk(
+    walk_id: int,
+    partner_id: int,
+    programme_id: int | None,
+    channel: str,
+    epoch: int,
+    generation: int,
+    filter_: str,
+    floor: int,
+    started_at: datetime,
+) -> Walk:
     return Walk(
         id=walk_id,
         partner_id=partner_id,
@@ -176,11 +196,21 @@ def _find(walk_id: int, *, partner_id: int, programme_id: int | None, channel: s
     )
 
 
-# Every page but a walk's first asks this, and composing it anew would cost more than asking it.
+# Every page asks one of these two, and composing it anew would cost more than asking it.
+_SAME = f"""
+SELECT id, epoch, generation, filter, floor, started_at FROM signals_walk
+ WHERE partner_id = %(partner)s AND programme_id = %(programme)s AND channel = %(channel)s
+   AND floor = coalesce((SELECT position FROM signals_head WHERE programme_id = %(programme)s), 0)
+   AND epoch = {CURRENT_EPOCH} AND generation = %(generation)s AND filter = %(filter)s::jsonb
+ ORDER BY id DESC LIMIT 1
+"""  # noqa: S608  constant
 _WALK = """
 SELECT epoch, generation, filter, floor, started_at FROM signals_walk
  WHERE id = %s AND partner_id = %s AND programme_id IS NOT DISTINCT FROM %s AND channel = %s
 """
+
+
+_NOW = f"SELECT {CURRENT_EPOCH}, (SELECT purged_to FROM signals_head WHERE programme_id = %s)"  # noqa: S608  constant
 
 
 def _bound_to(partner_id: int, programme_id: int | None) -> bytes:

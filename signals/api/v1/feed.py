@@ -27,7 +27,7 @@ from signals.api.v1.serializers import PageShape
 from signals.api.v1.statements import MAX_WAIT_SECONDS, WAIT_HEADER
 from signals.core.indicators import INDICATOR_TYPES
 from signals.core.refusals import ParameterInvalid
-from signals.lifecycle.disclose import Reader, read_page, reader_of
+from signals.lifecycle.disclose import Reader, read_page
 from signals.lifecycle.walk import Place, open_cursor, start_or_share_walk
 
 CHANNEL = "pull"
@@ -109,9 +109,9 @@ class _Asked:
 
     @classmethod
     def of(cls, request: Request, slug: str, *, at: datetime) -> _Asked:
-        member = queries.reading_member(caller(request), slug, at=at)
+        member, slugs = queries.reading_member_and_names(caller(request), slug, at=at)
+        reader = Reader.known_as(member, slugs)
         refuse_unknown(request, _KNOWN)
-        reader = reader_of(member)
         filter_ = _filter(request, {name: identity for identity, name in reader.slugs.items()})
         limit = whole(request, "limit", 200, 1, 1000)
         wait = whole(request, "wait", 0, 0, MAX_WAIT_SECONDS)
