@@ -8,6 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from hub.vault import keyring
+from partners import public
 from partners.models import Programme
 from signals.lifecycle.disclose import read_page, reader_of
 from signals.lifecycle.expire import expire_due
@@ -197,8 +199,6 @@ def test_if_the_ledger_cannot_be_written_nothing_is_shown(ledger_refuses: Ledger
 def test_a_page_costs_the_same_queries_whatever_it_holds(
     django_assert_num_queries: pytest.FixtureRequest,
 ) -> None:
-    from partners import public
-
     season = Season(0)
     acme: Company = season.acme
     acme.say(*(acme.sign(acme.signal()) for _ in range(30)))
@@ -210,3 +210,18 @@ def test_a_page_costs_the_same_queries_whatever_it_holds(
         with django_assert_num_queries(4):  # type: ignore[operator]  # savepoint, disclosure, event, release; and the page
             page = read_page(place, reader=reader, limit=limit, at=now())
             assert len(page.items) == limit
+
+
+def test_a_page_that_cannot_be_opened_is_neither_shown_nor_recorded() -> None:
+    season = Season(0)
+    season.acme.say(*(season.acme.sign(season.acme.signal()) for _ in range(3)))
+    member = public.membership(season.birch.partner.pk, "csea", at=now())
+    assert member is not None
+    place = start_walk(member, channel="pull", filter={}, at=now())
+    last = Signal.objects.latest("position").statement_id
+    Statement.objects.filter(id=last).update(sealed=Statement.objects.exclude(id=last)[0].sealed)
+
+    with pytest.raises(keyring.CannotOpen):
+        read_page(place, reader=reader_of(member), limit=10, at=now())
+
+    assert not Disclosure.objects.exists()
