@@ -91,7 +91,7 @@ def lag(endpoint: Endpoint, *, at: datetime) -> Lag:
         return Lag(waiting, is_more=False, seconds=_seconds_since(oldest, at=at))
     programme = public.programme_by_id(endpoint.programme_id)
     member = public.membership(endpoint.partner_id, programme.slug, at=at)
-    if member is None:
+    if member is None or member.state == "ended":
         return Lag(0, is_more=False, seconds=0.0)
     walk = endpoint.walk or a_walk(member, channel="", filter=endpoint.filter, floor=0, at=at)
     place = Place(walk, endpoint.position if endpoint.walk is not None else START)

@@ -209,12 +209,17 @@ def replay(endpoint_id: uuid.UUID, *, partner_id: int, since: datetime | None, a
 
 
 def send_test(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: datetime) -> Endpoint:
-    """Have an event without content sent to it, at once, also while it is paused; the attempt tells what came of it."""
-    del actor  # nothing of the hub's changes, so nothing is recorded
+    """Have an event without content sent to it, at once, also while it is paused; the attempt tells what came of it.
+
+    Nothing of the hub's changes, so nothing is recorded. Refuses EndpointHeld for one that is disabled, and to its
+    partner for one that the operator paused.
+    """
     with transaction.atomic():
         endpoint = _lock(endpoint_id, partner_id)
         if endpoint.state == "disabled":
             raise EndpointHeld("This endpoint is disabled; resume it first.")
+        if endpoint.state_reason in HELD and actor.startswith("partner:"):
+            raise EndpointHeld("The hub's operator stopped this endpoint, and only the operator starts it again.")
         endpoint.test_asked_at = endpoint.next_attempt_at = at
         endpoint.save(update_fields=["test_asked_at", "next_attempt_at"])
         wake.deliver()
@@ -338,11 +343,13 @@ def _put(endpoint: Endpoint, stop: Stop | None, *, actor: str, at: datetime) -> 
     endpoint.failures, endpoint.breaker, endpoint.breaker_since = 0, Breaker.CLOSED.value, None
     endpoint.failing_since = endpoint.failing_told_at = endpoint.failing_mailed_at = None
     endpoint.next_attempt_at = at
+    if endpoint.state_reason in HELD:
+        endpoint.test_asked_at = None
     if stop is Stop.REMOVED:
         endpoint.sealed_secret, endpoint.url, endpoint.alert_email = b"", "", ""
         FormerSecret.objects.filter(endpoint=endpoint).delete()
     fields = ["state", "state_reason", "lease_token", "lease_until", "failures", "breaker", "breaker_since"]
-    fields += ["failing_since", "failing_told_at", "failing_mailed_at", "next_attempt_at"]
+    fields += ["failing_since", "failing_told_at", "failing_mailed_at", "next_attempt_at", "test_asked_at"]
     endpoint.save(update_fields=[*fields, "sealed_secret", "url", "alert_email"])
     _record_by(_ACTIONS.get(endpoint.state, "endpoint.disabled"), endpoint, actor=actor, at=at)
     if not actor.startswith("partner:"):  # what a partner does itself, it knows

@@ -33,6 +33,7 @@ def mark_failing(*, at: datetime) -> int:
     """Mark endpoints without a success for HELIOGRAPH_FAILING_AFTER_HOURS since they first failed; returns how many."""
     since = at - timedelta(hours=settings.FAILING_AFTER_HOURS)
     due = Endpoint.objects.filter(state="active", failing_since__lte=since, failing_told_at=None)
+    due = due.filter(lease_token=None)  # what is in the air may be the success that ends it
     with transaction.atomic():
         rows = list(due.select_for_update(of=("self",), skip_locked=True).order_by("id")[:_AT_ONCE])
         for endpoint in rows:

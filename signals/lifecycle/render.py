@@ -135,32 +135,30 @@ class _Programme:
     def _look(self, served: Sequence[Endpoint]) -> list[Range]:
         """Every endpoint's next range: one reading for all that may see the same, one more for each that may not."""
         sheets: dict[Sheet, list[tuple[Endpoint, Place]]] = {}
-        forgotten = []
         for endpoint, place in self._places(served):
-            if self._is_spent(endpoint, place):
-                forgotten.append(endpoint)  # between two looks; it walks anew at once
-                continue
             limit = endpoint.batch_size
             if endpoint.breaker == Breaker.HALF_OPEN.value:
                 limit = min(limit, PROBE_SIZE)
             sheet = Sheet.of(place, limit=limit, up_to=endpoint.in_flight_to)
             sheets.setdefault(sheet, []).append((endpoint, place))
-        if forgotten:
-            release(forgotten, self.token)
         found: list[Range] = []
+        forgotten = []  # between the look at the head and the page; they walk anew at once
         for sheet, group in sheets.items():
             page, others = self.pages.page(sheet, {each.partner_id for each, _ in group}, slugs=self.slugs)
-            found += [
-                self._own(endpoint, place, sheet)
-                if endpoint.partner_id in others
-                else self._shared(endpoint, place, page)
-                for endpoint, place in group
-            ]
+            for endpoint, place in group:
+                if self._is_spent(endpoint, place, purged_to=page.purged_to):
+                    forgotten.append(endpoint)
+                elif endpoint.partner_id in others:
+                    found.append(self._own(endpoint, place, sheet))
+                else:
+                    found.append(self._shared(endpoint, place, page))
+        if forgotten:
+            release(forgotten, self.token)
         return found
 
-    def _is_spent(self, endpoint: Endpoint, place: Place) -> bool:
+    def _is_spent(self, endpoint: Endpoint, place: Place, *, purged_to: int = 0) -> bool:
         member = self.members[endpoint.partner_id]
-        return is_spent(place, member=member, purged_to=self.purged_to, epoch=self.epoch)
+        return is_spent(place, member=member, purged_to=max(self.purged_to, purged_to), epoch=self.epoch)
 
     def _places(self, served: Sequence[Endpoint]) -> list[tuple[Endpoint, Place]]:
         """Where each stands; who has no walk, or one that is over, begins a new one."""

@@ -114,14 +114,19 @@ def _step(post: Post, outcome: Outcome, *, at: datetime) -> _Step:
     return _wait(post, outcome, at=at)
 
 
-def _forward(post: Post, *, at: datetime) -> _Step:
+def _pause_after(post: Post, *, at: datetime) -> timedelta:
+    """How long from now on no other POST may follow this one."""
     rate = post.endpoint.posts_per_minute
     pause = timedelta(minutes=1) / rate if rate else timedelta()
+    return min(pause, max(timedelta(), post.at + pause - at))
+
+
+def _forward(post: Post, *, at: datetime) -> _Step:
     is_batch = post.letter is Letter.BATCH
     return _Step(
         post.endpoint.id,
         post.token,
-        min(pause, max(timedelta(), post.at + pause - at)),
+        _pause_after(post, at=at),
         position=post.to if is_batch else None,
         size=1 if is_batch else 0,
         is_success=True,
@@ -153,7 +158,7 @@ def _wait(post: Post, outcome: Outcome, *, at: datetime) -> _Step:
     return _Step(
         endpoint.id,
         post.token,
-        wait,
+        max(wait, _pause_after(post, at=at)),
         failures=failures,
         size=-1 if shrinks and post.letter is Letter.BATCH else 0,
         breaker=after_failure(failures, schedule=schedule()),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.db.models import F
 from heliograph_client.feed import read_page
 from heliograph_client.store import Store
 from heliograph_client.webhooks import WebhookRefused, verify
@@ -31,8 +32,8 @@ from signals.lifecycle.farewell import mark_leaving
 from signals.lifecycle.letters import challenge_of, hub_public_keys
 from signals.lifecycle.render import render
 from signals.lifecycle.settle import settle
-from signals.lifecycle.shared_pages import SharedPages
-from signals.models import Attempt, Change, Endpoint, Notice, Walk
+from signals.lifecycle.shared_pages import SharedPage, SharedPages, Sheet
+from signals.models import Attempt, Change, Endpoint, Head, Notice, Walk
 from tests.builders import a_programme
 from tests.companies import Company, a_company, now
 from tests.lifecycle.conftest import LedgerRefuses, Recorded
@@ -250,6 +251,12 @@ def test_an_endpoint_gets_no_more_posts_a_minute_than_it_asked_for(world: World)
     assert timedelta(seconds=0.5) < waits <= timedelta(seconds=1)
 
 
+def test_retries_keep_to_the_posts_a_minute_that_were_asked_for(world: World) -> None:
+    added = world.add(posts_per_minute=1)
+    fail(1)
+    assert row(added).next_attempt_at > now() + timedelta(seconds=50)
+
+
 def test_a_bundle_of_roots_that_is_none_is_refused(world: World) -> None:
     with pytest.raises(EndpointTlsRefused):
         world.add(ca_pem="-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
@@ -311,6 +318,17 @@ def test_a_test_event_is_sent_at_once_also_to_a_paused_endpoint_and_moves_nothin
     endpoints.disable_endpoint(added.endpoint.id, partner_id=world.birch.partner.pk, actor="staff:1", at=now())
     with pytest.raises(EndpointHeld):
         send_test(added.endpoint.id, **world.whose)
+
+
+def test_what_the_operator_paused_is_sent_no_test_of_its_partners(world: World) -> None:
+    added = world.add()
+    send_test(added.endpoint.id, **world.whose)
+    endpoints.pause_endpoint(added.endpoint.id, partner_id=world.birch.partner.pk, actor="staff:1", at=now())
+    with pytest.raises(EndpointHeld):
+        send_test(added.endpoint.id, **world.whose)
+    assert go() == 0
+    send_test(added.endpoint.id, **{**world.whose, "actor": "staff:1"})
+    assert go() == 1
 
 
 # ---------------------------------------------------------------- the breaker
@@ -402,6 +420,18 @@ def test_while_the_mail_server_is_away_it_is_tried_again_and_nobody_is_held_up(
 
 
 # ---------------------------------------------------------------- pages shared
+def test_an_endpoint_is_not_marked_while_a_post_to_it_is_in_the_air(world: World) -> None:
+    world.add()
+    fail(1)
+    Endpoint.objects.update(next_attempt_at=now() - timedelta(seconds=1))
+    claimed, token = claim_due(limit=1)
+    [post] = render(claimed, token=token, at=now())
+    assert mark_failing(at=now() + timedelta(days=6)) == 0
+    settle([(post, Outcome(failure=None, status=200, latency=timedelta()))], at=now())
+    assert mark_failing(at=now() + timedelta(days=6)) == 0
+    assert told(world.birch) == []
+
+
 def _mail_server(refuses: bytes) -> tuple[socketserver.ThreadingTCPServer, list[bytes]]:
     """One that refuses a recipient; with the recipients whose letters it took."""
     taken: list[bytes] = []
@@ -488,6 +518,30 @@ def test_a_kept_page_is_used_again_only_while_nothing_in_it_has_moved(world: Wor
     assert render_one(world.birch) == [line.decode() for line in lines[1:]]
 
 
+class _Forgetful(SharedPages):
+    """Tombstones are forgotten after a round has looked where memory begins, and before it reads its page."""
+
+    def page(
+        self, sheet: Sheet, partner_ids: Collection[int], *, slugs: Mapping[int, str]
+    ) -> tuple[SharedPage, frozenset[int]]:
+        Head.objects.update(purged_to=F("position"))
+        return super().page(sheet, partner_ids, slugs=slugs)
+
+
+def test_who_needed_a_tombstone_that_was_forgotten_just_now_walks_anew(world: World) -> None:
+    added = world.add()
+    lines = world.say(2)
+    go()
+    world.acme.say(world.acme.withdrawal(lines[0]))
+    Endpoint.objects.update(next_attempt_at=now() - timedelta(seconds=1))
+    claimed, token = claim_due(limit=1)
+    assert render(claimed, token=token, at=now(), pages=_Forgetful()) == []
+    before = row(added).walk
+    go()
+    assert world.letters[-1]["listed"]
+    assert row(added).walk != before
+
+
 # ---------------------------------------------------------------- health
 def test_health_counts_what_its_partner_may_see_and_nothing_else(world: World) -> None:
     added = world.add()
@@ -502,6 +556,14 @@ def test_health_counts_what_its_partner_may_see_and_nothing_else(world: World) -
     drawn = endpoint_health.drawing(row(added), at=now())
     assert "1 delivered, 1 failed" in drawn
     assert drawn.count("<rect") == 2
+
+
+def test_nothing_waits_for_who_has_left(world: World) -> None:
+    added = world.add()
+    go()
+    end_membership("birch-chat", "csea", actor="staff:1", at=now())
+    world.say(2)
+    assert endpoint_health.lag(row(added), at=now()).signals == 0
 
 
 def test_the_monitor_counts_endpoints_and_attempts_by_closed_words(world: World) -> None:
