@@ -46,7 +46,7 @@ class Request:
     """
 
     url: str = field(repr=False)  # its path may hold a receiver's secret
-    body: bytes = field(repr=False)
+    body: bytes | tuple[bytes, ...] = field(repr=False)  # in parts: one that many share is not copied for each
     headers: Mapping[str, str] = field(repr=False)
     timeout: timedelta
     tls: Tls = field(default=Tls(), repr=False)

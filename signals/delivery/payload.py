@@ -9,15 +9,16 @@ _encode = msgspec.json.Encoder().encode
 
 def batch(
     *, programme: str, channel: str, epoch: int, walk: int, listed: bool, items: bytes, is_thin: bool = False
-) -> bytes:
+) -> tuple[bytes, ...]:
     """A `feed.batch`: it names its channel, epoch and walk, and says `listed` when it completes the walk's listing.
 
-    `items` are JSON objects already, joined by commas; they are never decoded and encoded again. A thin batch is a
+    `items` are JSON objects already, joined by commas; they are never decoded and encoded again, and are one of the
+    parts that this returns, so that those many endpoints share are not copied for each. A thin batch is a
     `feed.changes`: its items say what changed and not what it is, so nobody may take it for the whole.
     """
     kind = "feed.changes" if is_thin else "feed.batch"
     envelope = _envelope(kind, programme=programme, channel=channel, epoch=epoch, walk=walk, listed=listed)
-    return b"".join((envelope[:-1], b',"items":[', items, b"]}"))
+    return envelope[:-1] + b',"items":[', items, b"]}"
 
 
 def notices(*, channel: str, epoch: int, walk: int, listed: bool, items: bytes) -> bytes:

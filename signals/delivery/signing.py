@@ -20,7 +20,7 @@ SIGNATURE_HEADER = "webhook-signature"
 TOLERANCE = timedelta(minutes=5)  # what every published library allows, both ways
 MAX_SIGNATURES = 16  # a header with more is not worth anybody's processor
 
-Content: TypeAlias = "tuple[bytes, bytes]"  # what is signed, in two parts: before the body, and the body, not copied
+Content: TypeAlias = "tuple[bytes, ...]"  # what is signed, in parts, so that no body is copied to be signed
 
 _SECRET_BYTES = range(24, 65)  # "Signature scheme": between 24 and 64 random bytes
 _SEED_BYTES = 32
@@ -75,9 +75,9 @@ class Secret:
 
     def sign(self, content: Content) -> bytes:
         """The 32 bytes of HMAC-SHA256 over the signed content."""
-        before, body = content
-        made = hmac.new(self._key, before, hashlib.sha256)
-        made.update(body)
+        made = hmac.new(self._key, digestmod=hashlib.sha256)
+        for part in content:
+            made.update(part)
         return made.digest()
 
     def fits(self, content: Content, signature: bytes) -> bool:
@@ -157,11 +157,13 @@ class PrivateKey:
         return f"PrivateKey(public={self.public.text})"
 
 
-def sign(keys: Sequence[Secret | PrivateKey], *, webhook_id: str, at: datetime, body: bytes) -> dict[str, str]:
+def sign(
+    keys: Sequence[Secret | PrivateKey], *, webhook_id: str, at: datetime, body: bytes | tuple[bytes, ...]
+) -> dict[str, str]:
     """The three headers of one attempt: one signature per key, so that secrets can be rotated with an overlap.
 
-    `at` is the moment of this attempt, fresh for each retry; the id stays. ValueError for an id with a dot, which would
-    let one body be read as another id's, and for a time without a zone.
+    A body may be given in parts. `at` is the moment of this attempt, fresh for each retry; the id stays. ValueError for
+    an id with a dot, which would let one body be read as another id's, and for a time without a zone.
     """
     if not keys:
         raise ValueError("A webhook is signed by at least one key.")
@@ -205,10 +207,11 @@ def verify(
     raise SignatureMismatch("No signature fits.")
 
 
-def _content(webhook_id: str, timestamp: str, body: bytes) -> Content:
+def _content(webhook_id: str, timestamp: str, body: bytes | tuple[bytes, ...]) -> Content:
     if not webhook_id or "." in webhook_id:
         raise ValueError("A webhook id is not empty and holds no dot.")
-    return f"{webhook_id}.{timestamp}.".encode("ascii"), body
+    before = f"{webhook_id}.{timestamp}.".encode("ascii")
+    return (before, body) if isinstance(body, bytes) else (before, *body)
 
 
 def webhook_id(secret: bytes, *, endpoint: str, programme: str, epoch: int, walk: int, from_position: int) -> str:

@@ -29,10 +29,15 @@ class Post:
     token: UUID
     letter: Letter
     webhook_id: str
-    body: bytes
+    body: bytes | tuple[bytes, ...]  # a batch in parts
     at: datetime
     to: int = START  # of a batch: where the endpoint stands once it is delivered
     count: int = 0
+
+    @property
+    def whole(self) -> bytes:
+        """The body in one piece."""
+        return self.body if isinstance(self.body, bytes) else b"".join(self.body)
 
     @property
     def expects(self) -> str:

@@ -17,6 +17,7 @@ from tests.chaos.speaking import Author
 from tests.chaos.stage import Stage, patience, running_hub, wait_until
 
 SLUGS = ("acme-social", "birch-chat", "cedar-video", "delta-games")
+WITHDRAWN_SECONDS = 60  # until no reader that can be reached holds what was withdrawn
 QUIET_SECONDS = 120  # for everything to come to rest after the last fault
 _LINES_PER_FAULT = 150
 
@@ -64,6 +65,8 @@ def run(folder: Path, *, seed: str, count: int, minutes: float, only: str = "") 
     report = Report(seed)
     with running_hub(folder) as stage, cast(stage, seed=seed, most=count * _LINES_PER_FAULT) as company:
         print(f"the hub is up after {time.monotonic() - began:.0f} s", flush=True)
+        if stage.clocks is None:
+            print("libfaketime is not installed (Debian: apt-get install faketime): no clock jumps", flush=True)
         trouble = faults.Trouble(stage, company.inboxes, company.pullers, chance)
         company.pulse.measure(backlog=[], within=60)
         strikes_from = time.monotonic()
@@ -136,10 +139,16 @@ def come_to_rest(stage: Stage, company: Cast) -> None:
         left = sum(len(author.pending) for author in company.authors)
         stage.findings.say(f"{left} acknowledged submissions are still without verdicts after {QUIET_SECONDS} s")
 
+    began, late = time.monotonic(), list[int]()
+
     def is_at_rest() -> bool:
         for inbox in company.inboxes:
             inbox.resume()
-        return not invariants.differences(company.authors, company.pullers, company.inboxes)
+        remaining = invariants.remains(company.authors, company.pullers, company.inboxes)
+        if remaining and time.monotonic() - began > WITHDRAWN_SECONDS * patience() and not late:
+            late.append(remaining)
+            stage.findings.say(f"{remaining} copies hold withdrawn signals after {WITHDRAWN_SECONDS} s")
+        return not remaining and not invariants.differences(company.authors, company.pullers, company.inboxes)
 
     if wait_until(is_at_rest, seconds=QUIET_SECONDS * patience(), every=1.0) is None:
         for text in invariants.differences(company.authors, company.pullers, company.inboxes):

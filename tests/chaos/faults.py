@@ -18,11 +18,13 @@ import redis
 from django.conf import settings
 
 from hub.embedded.postgres import Postgres
+from hub.running import PARTS
+from tests.chaos.clocks import JUMP_SECONDS, LIBRARY
 from tests.chaos.reading import MISBEHAVIOURS, Inbox, Puller
 from tests.chaos.stage import Stage
 
 RESUME_SECONDS = 30.0  # after kill -9 of any process
-RESUME_AFTER_ENGINE_SECONDS = 60.0  # after the broker was wiped or the database restarted
+RESUME_AFTER_ENGINE_SECONDS = 60.0  # after the broker was wiped, the database restarted, or a clock jumped
 
 
 @dataclass
@@ -86,6 +88,15 @@ class Trouble:
                 " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
 
+    # ------------------------------------------------------------ clocks
+    def jump(self, seconds: int) -> None:
+        """Set the clock of every process of the hub, or of one program's, and soon after right again."""
+        clocks = self.stage.clocks
+        assert clocks is not None
+        programs = PARTS if self.chance.random() < 0.5 else (self.chance.choice(PARTS),)
+        clocks.set(programs, seconds)
+        self.later(self.chance.uniform(2.0, 4.0), partial(clocks.set, programs, 0))
+
     # ------------------------------------------------------------ readers
     def break_receiver(self, how: str) -> None:
         inbox = self.chance.choice(self.inboxes)
@@ -100,10 +111,15 @@ def _killing(program: str, *, child: bool = False) -> Callable[[Trouble], None]:
     return lambda trouble: trouble.kill(program, child=child)
 
 
+def _jumping(seconds: int) -> Callable[[Trouble], None]:
+    return lambda trouble: trouble.jump(seconds)
+
+
 def _breaking(how: str) -> Callable[[Trouble], None]:
     return lambda trouble: trouble.break_receiver(how)
 
 
+CLOCKS = {"clock ahead": _jumping(JUMP_SECONDS), "clock back": _jumping(-JUMP_SECONDS)}
 FAULTS: dict[str, Callable[[Trouble], None]] = {
     "kill web": _killing("web"),
     "kill web child": _killing("web", child=True),
@@ -120,8 +136,9 @@ FAULTS: dict[str, Callable[[Trouble], None]] = {
     "end sessions": Trouble.end_sessions,
     **{f"receiver {how}": _breaking(how) for how in MISBEHAVIOURS},
     "restart reader": Trouble.restart_puller,
+    **(CLOCKS if LIBRARY is not None else {}),
 }
-_OF_ENGINES = {"kill broker", "wipe broker", "stop broker", "restart database", "end sessions"}
+_OF_ENGINES = {"kill broker", "wipe broker", "stop broker", "restart database", "end sessions", *CLOCKS}
 
 
 def schedule(chance: random.Random, count: int, *, only: str = "") -> list[list[str]]:

@@ -43,6 +43,13 @@ def differences(authors: Sequence[Author], pullers: Iterable[Puller], inboxes: I
     return found
 
 
+def remains(authors: Sequence[Author], pullers: Iterable[Puller], inboxes: Iterable[Inbox]) -> int:
+    """In how many copies something stands that its author has withdrawn."""
+    withdrawn = {life.jws for author in authors for life in author.lives if life.is_said and life.is_withdrawn}
+    readers: Iterable[Puller | Inbox] = (*pullers, *inboxes)
+    return sum(not withdrawn.isdisjoint(reader.copy().values()) for reader in readers)
+
+
 def jws_is_a_pulse(authors: Sequence[Author], jws: bytes) -> bool:
     """Whether a statement is none of the authors'."""
     known = {author.company.key.kid for author in authors}
@@ -143,6 +150,13 @@ def _positions() -> Iterator[str]:
         for head, rows, positions, first, last in cursor.fetchall():
             if not head == rows == positions == last or first != 1:
                 yield f"gaps or doubles: head {head}, {rows} changes on {positions} positions {first}–{last}"
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT at < lag(at) OVER (PARTITION BY programme_id ORDER BY position) AS is_back"
+            " FROM signals_change) AS change WHERE is_back"
+        )
+        backwards = int(cursor.fetchone()[0])
+        if backwards:
+            yield f"the time of {backwards} positions is before that of the position before"
 
 
 def _stuck() -> Iterator[str]:

@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import redis
@@ -23,7 +25,8 @@ from hub.embedded.supervisor import Line
 from hub.running import RunningHub
 from partners.models import Programme
 from tests.builders import a_programme
-from tests.companies import Company, a_company
+from tests.chaos.clocks import LIBRARY, Clocks, HubWithClocks
+from tests.companies import Company, a_company, now
 
 PROGRAMME = "csea"
 _ALARMS = ("Traceback", '"level": "error"', '"level":"error"')
@@ -48,6 +51,13 @@ class Findings:
             print(f"  BROKEN: {text}", flush=True)
 
 
+class Unhurried(Company):
+    """Says now what it signed two hours ago: a hub whose clock is an hour slow refuses what is just signed, rightly."""
+
+    def signal(self, value: str = "", *, at: datetime | None = None, **members: Any) -> dict[str, Any]:
+        return super().signal(value, at=at or now() - timedelta(hours=2), **members)
+
+
 @dataclass
 class Stage:
     """A running hub, one programme, and where to look for what was said."""
@@ -56,11 +66,13 @@ class Stage:
     programme: Programme
     folder: Path
     findings: Findings
+    clocks: Clocks | None = None  # None: libfaketime is not installed
     began: float = field(default_factory=time.monotonic)
     deaths: list[str] = field(default_factory=list)
 
     def company(self, slug: str) -> Company:
-        return a_company(slug, self.programme)
+        made = a_company(slug, self.programme)
+        return Unhurried(made.partner, made.key, made.token)
 
     def client(self, company: Company, *, timeout: float = 15) -> HubClient:
         """One that never repeats by itself: every answer counts."""
@@ -90,8 +102,10 @@ def running_hub(folder: Path) -> Iterator[Stage]:
             elif any(alarm in line.text for alarm in _ALARMS) and len(findings.alarms) < 1000:
                 findings.alarms.append(f"{line.program}: {line.text[:400]}")
 
-    with log, RunningHub(on_line=keep, port=0) as hub:
-        yield Stage(hub, a_programme(PROGRAMME), folder, findings, deaths=deaths)
+    hub = HubWithClocks(on_line=keep, port=0)
+    hub.clocks = clocks = Clocks(folder) if LIBRARY is not None else None
+    with log, hub:
+        yield Stage(hub, a_programme(PROGRAMME), folder, findings, clocks=clocks, deaths=deaths)
 
 
 def wait_until(is_so: Callable[[], bool], *, seconds: float, every: float = 0.1) -> float | None:

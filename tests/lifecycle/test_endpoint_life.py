@@ -492,7 +492,7 @@ def test_who_may_see_the_same_is_sent_the_same_and_who_may_not_its_own(world: Wo
     pages = SharedPages()
     claimed, token = claim_due(limit=10)
     posts = {
-        post.endpoint.partner_id: json.loads(post.body) for post in render(claimed, token=token, at=now(), pages=pages)
+        post.endpoint.partner_id: json.loads(post.whole) for post in render(claimed, token=token, at=now(), pages=pages)
     }
     seen = {
         company.slug: len(posts[company.partner.pk]["items"]) for company in (world.birch, cedar, dogwood, world.acme)
@@ -509,7 +509,7 @@ def test_a_kept_page_is_used_again_only_while_nothing_in_it_has_moved(world: Wor
         world.add(company, batch_size=2)
         claimed, token = claim_due(limit=10)
         [post] = render(claimed, token=token, at=now(), pages=pages)
-        return [item.get("jws", "") for item in json.loads(post.body)["items"]]
+        return [item.get("jws", "") for item in json.loads(post.whole)["items"]]
 
     first = render_one(world.birch)
     world.say()

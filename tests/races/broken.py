@@ -250,10 +250,10 @@ def delivery_token_ignored() -> AbstractContextManager[object]:
 
 def bodies_kept() -> AbstractContextManager[object]:
     """A retry sends the bytes of the attempt before it."""
-    kept: dict[str, bytes] = {}
+    kept: dict[str, tuple[bytes, ...]] = {}
     render = payload.batch
 
-    def first(**members: Any) -> bytes:
+    def first(**members: Any) -> tuple[bytes, ...]:
         key = f"{members['channel']} {members['walk']}"
         return kept.setdefault(key, render(**members))
 
