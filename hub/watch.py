@@ -72,14 +72,14 @@ class Watch(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no typ
 
 
 def seconds_since_sweep() -> float | None:
-    """The age of the last sweep by the database's clock; None when the database cannot say.
+    """The age of the last sweep by the database's clock, that of Unix where there was none; None when it cannot say.
 
     A connection of its own, opened and closed: this thread lives in the process that forks the pool's children.
     """
     try:
         with psycopg.connect(settings.DATABASE_URL, connect_timeout=3) as connection:
             row = connection.execute(
-                "SELECT extract(epoch FROM clock_timestamp() - coalesce(max(swept_at), '-infinity'::timestamptz))"
+                "SELECT extract(epoch FROM clock_timestamp() - coalesce(max(swept_at), 'epoch'::timestamptz))"
                 " FROM signals_sweep"
             ).fetchone()
     except psycopg.Error:

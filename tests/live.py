@@ -47,7 +47,7 @@ def live_hub(*, workers: int = 0, **environment: str) -> Iterator[LiveHub]:
     """
     port = free_port(HOST, 0)
     url = f"http://{HOST}:{port}"
-    variables = {**os.environ, **_database_urls(), "HELIOGRAPH_PUBLIC_URL": url, "HELIOGRAPH_LOG_FORMAT": "json",
+    variables = {**os.environ, **database_urls(), "HELIOGRAPH_PUBLIC_URL": url, "HELIOGRAPH_LOG_FORMAT": "json",
                  "HELIOGRAPH_DATABASE_POOL": "yes", **environment}  # fmt: skip
     with ExitStack() as stack, tempfile.NamedTemporaryFile(prefix="heliograph-live-", suffix=".log") as file:
         hub = LiveHub(url, port, Path(file.name))
@@ -89,7 +89,7 @@ def _wait_until_alive(hub: LiveHub) -> None:
     raise AssertionError("The web server did not answer:\n" + "\n".join(hub.said()[-30:]))
 
 
-def _database_urls() -> dict[str, str]:
+def database_urls() -> dict[str, str]:
     urls = {}
     for variable, alias in _LOGINS.items():
         found = connections[alias].settings_dict
