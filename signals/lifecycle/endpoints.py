@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Final, Literal, TypedDict, Unpack
 
 from django.db import connection, transaction
 
+from hub.ledger.mirror import current_epoch
 from hub.ledger.record import record
 from hub.vault import keyring
 from partners import public
@@ -193,8 +195,9 @@ def rotate_secret(
 def replay(endpoint_id: uuid.UUID, *, partner_id: int, since: datetime | None, actor: str, at: datetime) -> Endpoint:
     """Begin a new walk of its feed: from the start (None), or with what changed at or after a moment.
 
-    However far back: where tombstones of that time have been forgotten, it is the start. A paused or disabled endpoint
-    stays so and goes on from there. What is in the air settles nothing any more.
+    What it had not taken yet is sent too. However far back: where tombstones of that time have been forgotten, it is
+    the start. A paused or disabled endpoint stays so and goes on from there. What is in the air settles nothing any
+    more.
     """
     with transaction.atomic():
         endpoint = _lock(endpoint_id, partner_id)
@@ -229,19 +232,34 @@ def send_test(endpoint_id: uuid.UUID, *, partner_id: int, actor: str, at: dateti
 def _place_at(endpoint: Endpoint, since: datetime, *, at: datetime) -> tuple[Walk | None, int]:
     """A walk of what came at or after a moment, and where it begins; None where it begins at the start."""
     if endpoint.programme_id is None:
-        after = notice_position_at(endpoint.partner_id, since)
+        after = min(notice_position_at(endpoint.partner_id, since), _taken_to(endpoint, generation=0))
         if after == START:
             return None, START
         return start_notices(endpoint.partner_id, channel=channel_of(endpoint), at=at, floor=NEVER_LISTED).walk, after
     programme = public.programme_by_id(endpoint.programme_id)
     member = public.membership(endpoint.partner_id, programme.slug, at=at)
-    after = position_at(programme.id, since)
     head = Head.objects.filter(programme_id=programme.id).first()
-    if member is None or head is None or after < max(head.purged_to, 0):
+    if member is None or head is None:
+        return None, START
+    after = min(position_at(programme.id, since), _taken_to(endpoint, generation=member.generation))
+    if after < max(head.purged_to, 0):
         return None, START
     walk = a_walk(member, channel=channel_of(endpoint), filter=endpoint.filter, floor=NEVER_LISTED, at=at)
     walk.save(force_insert=True)
     return walk, after
+
+
+def _taken_to(endpoint: Endpoint, *, generation: int) -> int:
+    """Up to where its partner has taken everything: nobody passes over a tombstone of what it holds, even by asking.
+
+    START while its walk has not listed yet, or is over; without bound where it was never sent anything.
+    """
+    walk = endpoint.walk
+    if walk is None:
+        feed = {"partner_id": endpoint.partner_id, "programme_id": endpoint.programme_id}
+        return START if Walk.objects.filter(**feed, channel=channel_of(endpoint)).exists() else sys.maxsize
+    is_over = walk.epoch != current_epoch() or walk.generation != generation
+    return START if is_over or endpoint.position < walk.floor else endpoint.position
 
 
 def _walk_anew(endpoint: Endpoint, walk: Walk | None, position: int, *, at: datetime) -> None:

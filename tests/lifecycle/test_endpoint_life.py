@@ -305,6 +305,18 @@ def test_a_replay_from_before_everything_is_one_from_the_start(world: World) -> 
     assert world.letters[-1]["listed"]
 
 
+def test_a_replay_from_a_time_passes_over_no_tombstone_that_was_not_taken(world: World) -> None:
+    added = world.add()
+    [line] = world.say()
+    go()
+    change_endpoint(added.endpoint.id, state="paused", **world.whose)
+    world.acme.say(world.acme.withdrawal(line))
+    replay(added.endpoint.id, since=now() + timedelta(days=1), **world.whose)
+    change_endpoint(added.endpoint.id, state="active", **world.whose)
+    go()
+    assert [item["state"] for item in world.letters[-1]["items"]] == ["withdrawn"]
+
+
 def test_a_test_event_is_sent_at_once_also_to_a_paused_endpoint_and_moves_nothing(world: World) -> None:
     added = world.add()
     go()
