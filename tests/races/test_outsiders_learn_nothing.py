@@ -131,7 +131,7 @@ def is_posted(reader: Company, world: World) -> list[object]:
     for _ in range(4):
         claimed, token = claim_due(limit=1)
         for batch in render(claimed, token=token, at=now()):
-            bodies.append(plain(batch.body.decode()))
+            bodies.append(plain(batch.whole.decode()))
             Endpoint.objects.filter(id=endpoint.id).update(
                 position=batch.to, in_flight_to=None, lease_token=None, lease_until=None
             )

@@ -58,7 +58,7 @@ class Hooked:
         Endpoint.objects.filter(id=self.endpoint.id).update(next_attempt_at=now() - timedelta(seconds=1))
         claimed, token = claim_due(limit=10)
         for batch in render(claimed, token=token, at=now()):
-            self.bodies.append((batch.webhook_id, json.loads(batch.body)))
+            self.bodies.append((batch.webhook_id, json.loads(batch.whole)))
             return batch
         return None
 
@@ -66,7 +66,7 @@ class Hooked:
         """One attempt; the receiver applies what arrives."""
         batch = self.take_off()
         if batch is not None:
-            body = json.loads(batch.body)
+            body = json.loads(batch.whole)
             if batch.letter is Letter.FAREWELL:
                 self.copy.erase()
             elif arrives:
@@ -238,7 +238,7 @@ def test_8_a_receiver_that_applies_by_revision_is_never_set_back(*, comes_last: 
     world.lose_lease()
     world.acme.say(world.acme.withdrawal(jws))
     world.post()
-    late = json.loads(old.body)
+    late = json.loads(old.whole)
     if comes_last:
         world.post()
     world.copy.apply(late)
@@ -260,7 +260,7 @@ def test_8_a_batch_of_an_older_walk_does_not_bring_back_what_the_new_walk_droppe
     world.acme.say(world.acme.withdrawal(jws))
     change_endpoint(world.endpoint.id, partner_id=world.birch.partner.pk, filter={}, **BY, at=now())
     world.post()
-    world.copy.apply(json.loads(old.body))
+    world.copy.apply(json.loads(old.whole))
     assert world.copy.live == {}
 
 
