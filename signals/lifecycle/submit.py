@@ -40,7 +40,7 @@ def submit(body: bytes, *, caller: Caller, at: datetime) -> Submission:
             f"The body holds {count} statements; at most {settings.MAX_SUBMISSION_LINES} travel together.",
             limit=settings.MAX_SUBMISSION_LINES,
         )
-    _check_pending(caller)
+    due_at = _check_pending(caller)
     identity = uuid.uuid4()
     digest = hashlib.sha256(body).digest()
     sealer = keyring.sealer("hub", keyring.month_of(at))
@@ -53,7 +53,7 @@ def submit(body: bytes, *, caller: Caller, at: datetime) -> Submission:
         statement_count=count,
         digest=digest,
         sealed=sealer.seal(body, context=context(identity)),
-        next_attempt_at=at,
+        next_attempt_at=due_at,
     )
     with transaction.atomic():
         # COPY: an INSERT would write megabytes into the text of a query, and PostgreSQL would parse them.
@@ -70,20 +70,25 @@ def submit(body: bytes, *, caller: Caller, at: datetime) -> Submission:
     return submission
 
 
-def _check_pending(caller: Caller) -> None:
-    """Refuse what would fill the disk: requests at the same moment may go over it, by one body each."""
+def _check_pending(caller: Caller) -> datetime:
+    """Refuse what would fill the disk: requests at the same moment may go over it, by one body each.
+
+    Returns the database's time, by which the row is due: this process's may be ahead of it.
+    """
     most = caller.limits.max_pending_submissions or settings.MAX_PENDING_SUBMISSIONS
     most_bytes = settings.MAX_PENDING_MIB * 2**20 * most // settings.MAX_PENDING_SUBMISSIONS
     with connection.cursor() as cursor:
         cursor.execute(_PENDING, [caller.partner_id])
-        count, size = cursor.fetchone()
+        count, size, due_at = cursor.fetchone()
     if count >= most or size >= most_bytes:
         raise TooMuchPending(count, size)
+    moment: datetime = due_at
+    return moment
 
 
 # By the partial index on what is pending; the length of a body does not read the body.
 _PENDING = """
-SELECT count(*), coalesce(sum(octet_length(sealed)), 0)::bigint
+SELECT count(*), coalesce(sum(octet_length(sealed)), 0)::bigint, clock_timestamp()
   FROM signals_submission WHERE partner_id = %s AND state = 'pending'
 """
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 
 from hub.vault import keyring
 from partners import public
@@ -48,7 +49,7 @@ def verify_next(*, at: datetime) -> set[int] | None:
     except (OperationalError, InterfaceError):
         with suppress(OperationalError, InterfaceError):  # while it stays away, the lease runs out instead
             connection.close_if_unusable_or_obsolete()
-            _let_go(submission.id, token, until=at)
+            _let_go(submission.id, token, wait=timedelta())
         raise
     except Exception as error:
         logger.exception("submission.failed", extra={"submission": str(submission.id), "reason": type(error).__name__})
@@ -56,7 +57,7 @@ def verify_next(*, at: datetime) -> set[int] | None:
             _give_up(submission, token, at=at)
         else:
             wait = timedelta(seconds=min(2**submission.attempts, MAX_WAIT_SECONDS))
-            _put_off(submission.id, token, until=at + wait)
+            _put_off(submission.id, token, wait=wait)
         return set()
 
 
@@ -74,7 +75,7 @@ def _verify(submission: Submission, token: uuid.UUID, *, at: datetime) -> set[in
                 raise _Early
             _finish(submission.id, at=at)
     except _Early:
-        _let_go(submission.id, token, until=at + EARLY_WAIT)
+        _let_go(submission.id, token, wait=EARLY_WAIT)
         return set()
     return {line.programme.id for line in lines if line.programme is not None}
 
@@ -99,16 +100,17 @@ def _finish(submission_id: uuid.UUID, *, at: datetime) -> None:
     wake.decided(submission_id)
 
 
-def _put_off(submission_id: uuid.UUID, token: uuid.UUID, *, until: datetime) -> None:
+def _put_off(submission_id: uuid.UUID, token: uuid.UUID, *, wait: timedelta) -> None:
+    """Waits go by the database's clock, as what is due does: this process's may jump."""
     Submission.objects.filter(id=submission_id, lease_token=token).update(
-        lease_token=None, lease_until=None, next_attempt_at=until
+        lease_token=None, lease_until=None, next_attempt_at=Now() + wait
     )
 
 
-def _let_go(submission_id: uuid.UUID, token: uuid.UUID, *, until: datetime) -> None:
+def _let_go(submission_id: uuid.UUID, token: uuid.UUID, *, wait: timedelta) -> None:
     """Return a submission as if nobody had tried it: nothing is held against it."""
     Submission.objects.filter(id=submission_id, lease_token=token).update(
-        lease_token=None, lease_until=None, next_attempt_at=until, attempts=F("attempts") - 1
+        lease_token=None, lease_until=None, next_attempt_at=Now() + wait, attempts=F("attempts") - 1
     )
 
 

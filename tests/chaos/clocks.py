@@ -17,12 +17,22 @@ from hub.running import PARTS, RunningHub
 LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 JUMP_SECONDS = 3600
 
+# Debian 12's libfaketime 0.9.10 answers EINVAL to the call behind Python's `sleep` when it is to leave the monotonic
+# clock alone; `select` sleeps as well.
+_SLEEP = """
+import select, time
+time.sleep = lambda seconds: select.select([], [], [], seconds) and None
+"""
+
 
 class Clocks:
     """The offset of each program's clock, in seconds; a change is seen within a second."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._patches = folder / "patches"
+        self._patches.mkdir()
+        (self._patches / "sitecustomize.py").write_text(_SLEEP)
         self.set(PARTS, 0)
 
     def set(self, programs: Iterable[str], seconds: int) -> None:
@@ -41,6 +51,7 @@ class Clocks:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "FAKETIME_DISABLE_SHM": "1",
             "NO_FAKE_STAT": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(self._patches), os.environ.get("PYTHONPATH")))),
         }
 
     def _file(self, program: str) -> Path:

@@ -361,3 +361,11 @@ def _verdict(submission: Submission) -> dict[str, Any]:
     submission.refresh_from_db()
     [verdict] = submission_document(submission)["verdicts"]
     return dict(verdict)
+
+
+def test_what_came_while_a_web_servers_clock_was_an_hour_ahead_is_verified_at_once(saying: Saying) -> None:
+    submission = saying.acme.submit(saying.signal(), at=now() + timedelta(hours=1))
+
+    assert verify_next(at=now()) is not None
+    submission.refresh_from_db()
+    assert submission.state == "done"
