@@ -184,32 +184,33 @@ def _ledger(facts: dict[str, object]) -> Iterator[str]:
 
 
 def _verdict_leaves(log: Log) -> Iterator[str]:
-    logged: Counter[tuple[str, int, str, str]] = Counter()
+    """A line has the leaf of its verdict; lines that say the same statement have one between them."""
+    said = _lines_that_say_the_same()
+
+    def key(place: tuple[str, int], verdict: str, code: str) -> tuple[object, ...]:
+        return ("statement", said[place]) if place in said else (*place, verdict, code)
+
+    logged: Counter[tuple[object, ...]] = Counter()
     for verdict in ("accepted", "held", "refused"):
         for leaf in log.of(f"statement.{verdict}"):
             place = (str(leaf.facts["submission"]), int(str(leaf.facts["line"])))
-            logged[(*place, verdict, str(leaf.facts.get("code", "")))] += 1
-    repeated = _repeated_lines()
-    stored = Counter(
-        (str(row.submission_id), row.line, row.verdict, row.code)
-        for row in Verdict.objects.all().iterator()
-        if (str(row.submission_id), row.line) not in repeated
-    )
-    for text, rows in (("without its leaf", stored - logged), ("logged and not stored, or twice", logged - stored)):
-        if rows:
-            yield f"{rows.total()} verdicts {text}, such as {next(iter(rows))}"
+            logged[key(place, verdict, str(leaf.facts.get("code", "")))] += 1
+    rows = Verdict.objects.all().iterator()
+    stored = Counter({key((str(row.submission_id), row.line), row.verdict, row.code) for row in rows})
+    for text, left in (("without its leaf", stored - logged), ("logged and not stored, or twice", logged - stored)):
+        if left:
+            yield f"{left.total()} verdicts {text}, such as {next(iter(left))}"
 
 
-def _repeated_lines() -> set[tuple[str, int]]:
-    """Lines that said again what was accepted before: the statement has its leaf already."""
+def _lines_that_say_the_same() -> dict[tuple[str, int], str]:
+    """The statement of each line that is not the only one to say it; which was first, no jumping clock can tell."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT submission_id::text, line FROM (SELECT submission_id, line, row_number() OVER"
-            " (PARTITION BY statement_id ORDER BY finished_at, line) AS turn FROM signals_verdict verdict"
-            " JOIN signals_submission submission ON submission.id = submission_id WHERE statement_id IS NOT NULL)"
-            " AS said WHERE turn > 1"
+            "SELECT submission_id::text, line, statement_id::text FROM (SELECT submission_id, line, statement_id,"
+            " count(*) OVER (PARTITION BY statement_id) AS times FROM signals_verdict WHERE statement_id IS NOT NULL)"
+            " AS said WHERE times > 1"
         )
-        return {(str(submission), int(line)) for submission, line in cursor.fetchall()}
+        return {(str(submission), int(line)): str(statement) for submission, line, statement in cursor.fetchall()}
 
 
 def _counted_leaves(log: Log) -> Iterator[str]:
