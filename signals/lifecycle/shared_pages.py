@@ -117,7 +117,10 @@ class SharedPages:
         }
         with connection.cursor() as cursor:
             cursor.execute(_STANDS, parameters)
-            head, purged_to, is_touched, others = cursor.fetchone()
+            found = cursor.fetchone()
+        if found is None:  # nothing has ever been published, so there is no head and nothing to be out of date
+            return frozenset()
+        head, purged_to, is_touched, others = found
         if purged_to != page.purged_to or is_touched or (head != page.head and not page.more):
             return None
         page.head = head

@@ -530,6 +530,15 @@ def test_a_kept_page_is_used_again_only_while_nothing_in_it_has_moved(world: Wor
     assert render_one(world.birch) == [line.decode() for line in lines[1:]]
 
 
+def test_a_programme_in_which_nothing_was_ever_published_is_listed_to_one_after_the_other(world: World) -> None:
+    pages = SharedPages()
+    for company in (world.birch, world.acme):
+        world.add(company)
+        claimed, token = claim_due(limit=10)
+        [post] = render(claimed, token=token, at=now(), pages=pages)
+        assert json.loads(post.whole)["listed"]
+
+
 class _Forgetful(SharedPages):
     """Tombstones are forgotten after a round has looked where memory begins, and before it reads its page."""
 
