@@ -40,12 +40,12 @@ def test_each_wake_up_goes_out_at_the_start_and_then_at_its_interval(seconds: mo
     beat = Sent(app)
 
     assert beat.tick() == 3.0
-    assert beat.names == ["often", "seldom"]
+    assert sorted(beat.names) == ["often", "seldom"]  # which of two that are due at once goes first is nobody's promise
     seconds.return_value += 2
     assert beat.tick() == 1.0
     seconds.return_value += 1.5  # a little late
     assert beat.tick() == 3.0
-    assert beat.names == ["often", "seldom", "often"]
+    assert beat.names[2:] == ["often"]
 
 
 def test_a_clock_set_back_by_an_hour_silences_nothing(seconds: mock.Mock) -> None:
