@@ -18,8 +18,8 @@ lint imports types migrations deploy tests contract story races bench chaos: ## 
 format: ## rewrite the code in the house's format
 	$(RUN) ruff format . && $(RUN) ruff check --fix .
 
-openapi: ## write docs/openapi.yaml and docs/problems.md anew, from the code
-	$(RUN) python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml && $(RUN) python manage.py write_problems
+openapi: ## write docs/openapi.yaml, problems.md and ledger-actions.md anew, from the code
+	$(RUN) python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml && $(RUN) python manage.py write_problems && $(RUN) python manage.py write_ledger_actions
 
 lock: ## resolve the dependencies anew: requirements.lock and its mirror in pyproject.toml
 	python3 .ci/lock.py $(UV)

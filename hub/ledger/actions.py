@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -9,67 +10,111 @@ from dataclasses import dataclass
 class Action:
     """What an action means. What is `mirrored` is copied outside the database too, to be applied after a restore.
 
-    Whatever takes a right away belongs there: a backup would give it back.
+    Whatever takes a right away is mirrored: a backup would give it back. What goes `to_partner` may be fetched, leaf
+    and proof, by the partner that it mentions, unless it mentions another besides. Nothing goes that holds a place in a
+    feed, why a signal is held, or what staff think of a partner.
     """
 
     meaning: str
     mirrored: bool = False
+    to_partner: bool = False
+
+
+# By an action's first word; docs/ledger-actions.md has these headings in this order.
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "What partners say": ("submission", "statement"),
+    "What happens to signals": ("signal", "hold", "legal-hold"),
+    "What leaves the hub": ("feed", "delivery", "notices"),
+    "Who is shown what by hand": ("value", "attempt"),
+    "Companies, programmes and memberships": ("partner", "programme", "membership"),
+    "Signing keys and API keys": ("key", "api-key"),
+    "Webhook endpoints": ("endpoint",),
+    "The hub's own people": ("staff",),
+    "Keys, lists and the hub itself": ("vault", "hub-key", "warning-list", "database", "epoch", "ledger"),
+}
+
+
+def group_of(action: str) -> str:
+    """The heading that an action stands under; KeyError for a first word that GROUPS does not have."""
+    first = action.partition(".")[0]
+    for heading, words in GROUPS.items():
+        if first in words:
+            return heading
+    raise KeyError(f"{first!r} stands in no group of the ledger's actions.")
 
 
 ACTIONS: dict[str, Action] = {
-    "api-key.created": Action("A partner's API key was made."),
+    "api-key.created": Action("A partner's API key was made.", to_partner=True),
     "api-key.failed": Action("Requests with an unusable API key were turned away; counted by the minute."),
-    "api-key.revoked": Action("A partner's API key was revoked.", mirrored=True),
+    "api-key.revoked": Action("A partner's API key was revoked.", mirrored=True, to_partner=True),
     "api-key.rolled": Action(
-        "A partner's API key was replaced by a new one that may do the same; the old one ends.", mirrored=True
+        "A partner's API key was replaced by a new one that may do the same; the old one ends.",
+        mirrored=True,
+        to_partner=True,
     ),
     "attempt.read": Action("A member of staff read what a receiver had answered."),
     "database.restored": Action(
         "The database was put back from a backup; holds the tree size and root that were lost."
     ),
-    "delivery.disclosed": Action("A batch of signals was sent to a partner's endpoint."),
-    "endpoint.changed": Action("A partner's webhook endpoint was changed.", mirrored=True),
-    "endpoint.created": Action("A partner's webhook endpoint was made."),
-    "endpoint.disabled": Action("A partner's webhook endpoint was switched off.", mirrored=True),
-    "endpoint.enabled": Action("A partner's webhook endpoint was switched on again."),
-    "endpoint.failing": Action("An endpoint has failed for days without a success; its partner was told."),
-    "endpoint.recovered": Action("An endpoint that was failing answered again."),
-    "endpoint.removed": Action("A partner's webhook endpoint was removed.", mirrored=True),
-    "endpoint.replayed": Action("A new walk of an endpoint was begun: from the start, or from a time."),
-    "endpoint.secret-rotated": Action("An endpoint got a new signing secret.", mirrored=True),
-    "endpoint.verified": Action("An endpoint repeated the challenge sent to its address."),
+    "delivery.disclosed": Action("A batch of signals was sent to a partner's endpoint.", to_partner=True),
+    "endpoint.changed": Action("A partner's webhook endpoint was changed.", mirrored=True, to_partner=True),
+    "endpoint.created": Action("A partner's webhook endpoint was made.", to_partner=True),
+    "endpoint.disabled": Action("A partner's webhook endpoint was switched off.", mirrored=True, to_partner=True),
+    "endpoint.enabled": Action("A partner's webhook endpoint was switched on again.", to_partner=True),
+    "endpoint.failing": Action(
+        "An endpoint has failed for days without a success; its partner was told.", to_partner=True
+    ),
+    "endpoint.recovered": Action("An endpoint that was failing answered again.", to_partner=True),
+    "endpoint.removed": Action("A partner's webhook endpoint was removed.", mirrored=True, to_partner=True),
+    "endpoint.replayed": Action(
+        "A new walk of an endpoint was begun: from the start, or from a time.", to_partner=True
+    ),
+    "endpoint.secret-rotated": Action("An endpoint got a new signing secret.", mirrored=True, to_partner=True),
+    "endpoint.verified": Action("An endpoint repeated the challenge sent to its address.", to_partner=True),
     "epoch.renewed": Action("A new epoch began: every channel walks again.", mirrored=True),
-    "feed.acknowledged": Action("A partner said that it has applied a programme's feed up to some place."),
-    "feed.disclosed": Action("A page of a programme's feed was served to a partner."),
+    "feed.acknowledged": Action(
+        "A partner said that it has applied a programme's feed up to some place.", to_partner=True
+    ),
+    "feed.disclosed": Action("A page of a programme's feed was served to a partner.", to_partner=True),
     "feed.forgotten": Action("Tombstones that everybody had time to read were taken out of a programme's feed."),
     "hold.approved": Action("A held signal was approved for publication, its checks run again."),
     "hold.refused": Action("A held signal was refused for good."),
     "hub-key.rotated": Action("The hub got a new signing key of its own."),
-    "key.activated": Action("A partner's signing key became active; holds the public JWK."),
-    "key.endorsed": Action("A partner endorsed a signing key of its own with an active one."),
-    "key.proposed": Action("A partner proposed a signing key; holds the public JWK."),
-    "key.retired": Action("A partner's signing key was retired: what it signed before stays good.", mirrored=True),
-    "key.revoked": Action("A partner's signing key was revoked as compromised.", mirrored=True),
+    "key.activated": Action("A partner's signing key became active; holds the public JWK.", to_partner=True),
+    "key.endorsed": Action("A partner endorsed a signing key of its own with an active one.", to_partner=True),
+    "key.proposed": Action("A partner proposed a signing key; holds the public JWK.", to_partner=True),
+    "key.retired": Action(
+        "A partner's signing key was retired: what it signed before stays good.", mirrored=True, to_partner=True
+    ),
+    "key.revoked": Action("A partner's signing key was revoked as compromised.", mirrored=True, to_partner=True),
     "ledger.row-unreadable": Action("An outbox row was no event of ours; holds its SHA-256 and its length."),
     "legal-hold.lifted": Action("A legal hold on a signal was lifted: it is purged when its time comes."),
     "legal-hold.placed": Action(
         "A signal was put under legal hold: it is not purged until the hold is lifted.", mirrored=True
     ),
-    "membership.began": Action("A partner joined a programme, or joined it again."),
-    "membership.changed": Action("What a member may do, its training or its agreement changed.", mirrored=True),
-    "membership.ended": Action("A partner left a programme; its members' copies must be erased.", mirrored=True),
-    "membership.resumed": Action("A suspended membership was resumed."),
-    "membership.suspended": Action("A membership was suspended: no pages, no deliveries.", mirrored=True),
-    "notices.disclosed": Action("A page or body of notices was sent to a partner: what it was told, recalls included."),
-    "notices.forgotten": Action("Notices of long ago were dropped."),
-    "partner.changed": Action("A partner's record was changed."),
-    "partner.enrolled": Action("A partner was enrolled."),
-    "partner.left": Action("A partner left the hub.", mirrored=True),
-    "partner.limits-changed": Action("How much a partner may ask of the hub was changed."),
+    "membership.began": Action("A partner joined a programme, or joined it again.", to_partner=True),
+    "membership.changed": Action(
+        "What a member may do, its training or its agreement changed.", mirrored=True, to_partner=True
+    ),
+    "membership.ended": Action(
+        "A partner left a programme; its members' copies must be erased.", mirrored=True, to_partner=True
+    ),
+    "membership.resumed": Action("A suspended membership was resumed.", to_partner=True),
+    "membership.suspended": Action(
+        "A membership was suspended: no pages, no deliveries.", mirrored=True, to_partner=True
+    ),
+    "notices.disclosed": Action(
+        "A page or body of notices was sent to a partner: what it was told, recalls included.", to_partner=True
+    ),
+    "notices.forgotten": Action("Notices of long ago were dropped.", to_partner=True),
+    "partner.changed": Action("A partner's record was changed.", to_partner=True),
+    "partner.enrolled": Action("A partner was enrolled.", to_partner=True),
+    "partner.left": Action("A partner left the hub.", mirrored=True, to_partner=True),
+    "partner.limits-changed": Action("How much a partner may ask of the hub was changed.", to_partner=True),
     "partner.probation-began": Action("A partner was put on probation: its signals wait for a person.", mirrored=True),
     "partner.probation-ended": Action("A partner's probation ended."),
-    "partner.resumed": Action("A suspended partner was resumed."),
-    "partner.suspended": Action("A partner was suspended in every programme.", mirrored=True),
+    "partner.resumed": Action("A suspended partner was resumed.", to_partner=True),
+    "partner.suspended": Action("A partner was suspended in every programme.", mirrored=True, to_partner=True),
     "programme.changed": Action("A programme's taxonomy, types, retention or gates changed.", mirrored=True),
     "programme.created": Action("A programme was made."),
     "signal.expired": Action("Signals reached their expiry and became tombstones.", mirrored=True),
@@ -97,11 +142,13 @@ ACTIONS: dict[str, Action] = {
     "staff.signed-out": Action("A member of staff signed out of the admin."),
     "staff.switched-off": Action("A staff account was switched off: it opens nothing any more.", mirrored=True),
     "staff.switched-on": Action("A staff account was switched on again, with a new one-time password."),
-    "statement.accepted": Action("A statement was verified and accepted."),
-    "statement.held": Action("A statement was verified and held for review."),
-    "statement.refused": Action("A statement was refused; holds the stable code."),
+    "statement.accepted": Action("A statement was verified and accepted.", to_partner=True),
+    "statement.held": Action("A statement was verified and held for review.", to_partner=True),
+    "statement.refused": Action("A statement was refused; holds the stable code.", to_partner=True),
     "statement.undone": Action("Withdrawals and routings signed with a fallen key count no more; holds their number."),
-    "submission.received": Action("A batch of statements was accepted durably, before anything else was done with it."),
+    "submission.received": Action(
+        "A batch of statements was accepted durably, before anything else was done with it.", to_partner=True
+    ),
     "value.revealed": Action("A member of staff was shown an indicator's value in full."),
     "value.searched": Action("A member of staff searched for an indicator's value."),
     "vault.key-rotated": Action("A key-encryption or index key of the vault was rotated."),
@@ -111,3 +158,23 @@ ACTIONS: dict[str, Action] = {
     "warning-list.imported": Action("A list of known-benign values was imported."),
     "warning-list.removed": Action("A list of known-benign values was removed."),
 }
+
+
+def as_markdown() -> str:
+    """The registry as docs/ledger-actions.md; `manage.py write_ledger_actions` writes it, a test holds it to this."""
+    lines = [
+        "# Actions of the ledger",
+        "",
+        "Every leaf of the ledger names one of these actions; there are no others. *Mirrored* ones are copied outside",
+        "the database too and applied again after a restore, because a backup would give back what they took away.",
+        "*To its partner*: the partner that such a leaf mentions may fetch it with its proof, if it mentions no other.",
+        "",
+        "This page is written by `manage.py write_ledger_actions` from `hub/ledger/actions.py`.",
+    ]
+    for heading in GROUPS:
+        rows = [(name, ACTIONS[name]) for name in sorted(ACTIONS) if group_of(name) == heading]
+        lines += ["", f"## {heading}", "", "| action | meaning | mirrored | to its partner |", "|---|---|---|---|"]
+        for name, action in rows:
+            marks = ("yes" if marked else "" for marked in (action.mirrored, action.to_partner))
+            lines.append(f"| `{name}` | {action.meaning} | {' | '.join(marks)} |")
+    return "\n".join(lines) + "\n"
