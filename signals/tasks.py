@@ -12,6 +12,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from hub.ledger import serving
+from hub.staff.approvals import expire_proposals
 from signals import queries, wake
 from signals.lifecycle.days import drop_attempts, keep_days_ahead
 from signals.lifecycle.deliver import deliver_due
@@ -89,7 +90,10 @@ def sweep(**_: object) -> None:
         if is_due:
             nudge()
     until = time.monotonic() + _SWEEP_SECONDS
-    for step in (tell_key_events, settle_fallen_keys, expire_due, mark_leaving, mark_failing, keep_days_ahead):
+    for step in (
+        *(tell_key_events, settle_fallen_keys, expire_due, mark_leaving, mark_failing, keep_days_ahead),
+        expire_proposals,
+    ):
         try:
             while time.monotonic() < until and step(at=timezone.now()):
                 note_sweep(at=timezone.now())

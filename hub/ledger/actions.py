@@ -29,7 +29,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Companies, programmes and memberships": ("partner", "programme", "membership"),
     "Signing keys and API keys": ("key", "api-key"),
     "Webhook endpoints": ("endpoint",),
-    "The hub's own people": ("staff",),
+    "The hub's own people": ("staff", "approval"),
     "Keys, lists and the hub itself": ("vault", "hub-key", "warning-list", "database", "epoch", "ledger"),
 }
 
@@ -52,6 +52,11 @@ ACTIONS: dict[str, Action] = {
         mirrored=True,
         to_partner=True,
     ),
+    "approval.expired": Action("Nobody decided on a proposal in time; nothing was done."),
+    "approval.granted": Action("A second person approved a proposal, which was carried out in the same transaction."),
+    "approval.proposed": Action("A member of staff proposed an act that needs a second person; holds what was shown."),
+    "approval.refused": Action("A second person refused a proposal; nothing was done."),
+    "approval.withdrawn": Action("A member of staff withdrew their own proposal; nothing was done."),
     "attempt.read": Action("A member of staff read what a receiver had answered."),
     "database.restored": Action(
         "The database was put back from a backup; holds the tree size and root that were lost."

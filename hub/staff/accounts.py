@@ -32,7 +32,7 @@ def add_account(
 
     Raises AccountExists for a name that is taken and Django's ValidationError for a password that is too weak.
     """
-    user = User(username=username, is_staff=True)
+    user = User(username=username, is_staff=True, date_joined=at)
     if password is not None:
         validate_password(password, user)
     one_time = None if password is not None else secrets.token_urlsafe(18)

@@ -1,19 +1,48 @@
-"""The hub's own people in the admin: a read-only list; accounts are made and changed by verbs (accounts.py)."""
+"""The hub's own people in the admin: who may come in, as what; other roles need a second person."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from hub.staff.gate import GatedAdmin
-from hub.staff.roles import Capability
+from hub.staff.accounts import switch_off
+from hub.staff.approvals import propose
+from hub.staff.changes import SET_ROLES, subject_of
+from hub.staff.roles import Capability, Role, Who, member, roles_of
+from hub.staff.second_person import Why
 from hub.staff.site import site
+from hub.staff.verbs import RowVerb, VerbAdmin
+
+
+class OtherRoles(Why):
+    """Which roles, and why."""
+
+    roles = forms.MultipleChoiceField(
+        choices=[(role.value, role.value) for role in Role],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Exactly these, from then on.",
+    )
+    field_order = ("roles", "reason")
+
+
+def _propose_roles(user: User, given: dict[str, Any], who: Who) -> str:
+    facts = {"roles": sorted(given["roles"])}
+    propose(SET_ROLES, by=member(who), subject=subject_of(user), facts=facts, reason=given["reason"], at=who["at"])
+    return "Proposed. It is done once somebody else has approved it."
+
+
+def _switch_off(user: User, _given: dict[str, Any], who: Who) -> str:
+    switch_off(user, **who)
+    return f"{user.username} opens nothing any more."
 
 
 @admin.register(User, site=site)
-class StaffAdmin(GatedAdmin[User]):
+class StaffAdmin(VerbAdmin[User]):
     """Who may come in, and as what."""
 
     to_view = Capability.STAFF_VIEW
@@ -24,6 +53,27 @@ class StaffAdmin(GatedAdmin[User]):
     ordering = ("username",)
     fields = ("username", "roles", "is_active", "date_joined", "last_login")
     readonly_fields = fields
+    row_verbs = (
+        RowVerb(
+            "set-roles",
+            "Propose other roles",
+            Capability.STAFF_MANAGE,
+            "Nothing changes until a second person has approved it.",
+            _propose_roles,
+            OtherRoles,
+            initial=lambda user: {"roles": [role.value for role in roles_of(user)]},
+            is_offered=lambda user: user.is_active,
+        ),
+        RowVerb(
+            "switch-off",
+            "Switch off",
+            Capability.STAFF_MANAGE,
+            "The account opens nothing any more, its running sessions included. "
+            "`manage.py readmit_staff` switches it on again.",
+            _switch_off,
+            is_offered=lambda user: user.is_active,
+        ),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Staff only, with their roles."""

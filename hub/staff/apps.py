@@ -8,3 +8,4 @@ class StaffConfig(AppConfig):
 
     name = "hub.staff"
     label = "staff"
+    verbose_name = "People"

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import prefetch_related_objects
 
 Somebody: TypeAlias = AbstractBaseUser | AnonymousUser  # what `request.user` may be
+
+
+class Who(TypedDict):
+    """What every verb is told besides its own matter: `suspend_partner(slug, **who)`."""
+
+    actor: str  # "staff:7"
+    at: datetime
 
 
 class Role(StrEnum):
@@ -44,6 +52,8 @@ class Capability(StrEnum):
     LEDGER_EXPORT = "ledger.export"
     STAFF_VIEW = "staff.view"
     STAFF_MANAGE = "staff.manage"
+    STAFF_APPROVE = "staff.approve"  # be the second person to what touches the hub's own people
+    APPROVALS_VIEW = "approvals.view"  # what waits for a second person; each act says who may be that person
 
 
 _C = Capability
@@ -54,6 +64,7 @@ _ANALYST = {
     _C.SIGNALS_TRIAGE,
     _C.SUBMISSIONS_VIEW,
     _C.PARTNERS_VIEW,
+    _C.APPROVALS_VIEW,
 }
 _OVERSIGHT = {
     _C.SIGNALS_VIEW,
@@ -63,12 +74,15 @@ _OVERSIGHT = {
     _C.STAFF_VIEW,
     _C.LEDGER_READ,
     _C.LEDGER_EXPORT,
+    _C.APPROVALS_VIEW,
 }
 
 CAPABILITIES: dict[Role, frozenset[Capability]] = {
     Role.ANALYST: frozenset(_ANALYST),
     Role.SENIOR_ANALYST: frozenset(_ANALYST | {_C.SIGNALS_QUARANTINE, _C.WARNING_LISTS_MANAGE, _C.ENDPOINTS_VIEW}),
-    Role.COMPLIANCE: frozenset(_OVERSIGHT | {_C.SIGNALS_SEARCH, _C.SIGNALS_REVEAL, _C.SIGNALS_LEGAL_HOLD}),
+    Role.COMPLIANCE: frozenset(
+        _OVERSIGHT | {_C.SIGNALS_SEARCH, _C.SIGNALS_REVEAL, _C.SIGNALS_LEGAL_HOLD, _C.STAFF_APPROVE}
+    ),
     Role.OPERATOR: frozenset(
         {
             _C.SIGNALS_VIEW,
@@ -81,6 +95,8 @@ CAPABILITIES: dict[Role, frozenset[Capability]] = {
             _C.ENDPOINTS_MANAGE,
             _C.STAFF_VIEW,
             _C.STAFF_MANAGE,
+            _C.STAFF_APPROVE,
+            _C.APPROVALS_VIEW,
             _C.LEDGER_READ,
         }
     ),
@@ -115,3 +131,8 @@ def require(somebody: Somebody, capability: Capability) -> User:
     if not isinstance(somebody, User) or not has(somebody, capability):
         raise PermissionDenied(f"This needs the capability {capability.value}; ask an operator for a role that has it.")
     return somebody
+
+
+def member(who: Who) -> User:
+    """The member of staff that a verb was called by: for what needs the person, not only the name in the ledger."""
+    return User.objects.get(pk=int(who["actor"].removeprefix("staff:")), is_staff=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar, Generic, TypedDict, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
@@ -20,16 +19,11 @@ from django.utils.cache import add_never_cache_headers
 
 from hub.refusal import Refusal
 from hub.staff.gate import GatedAdmin
-from hub.staff.roles import Capability, has, require
+from hub.staff.roles import Capability, Who, has, require
+
+__all__ = ["Answer", "ListVerb", "NoFields", "RowVerb", "ShownOnce", "VerbAdmin", "Who"]
 
 _M = TypeVar("_M", bound=Model)
-
-
-class Who(TypedDict):
-    """What every verb is told besides its own matter: `suspend_partner(slug, **who)`."""
-
-    actor: str  # "staff:7"
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +93,7 @@ class VerbAdmin(GatedAdmin[_M]):
         buttons = [
             (verb.label, self._address("row_verb", object_id, verb.name))
             for verb in self.row_verbs
-            if row is not None and has(request.user, verb.to) and verb.is_offered(row)
+            if row is not None and self.is_offered(request, verb, row)
         ]
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "buttons": buttons})
 
@@ -117,6 +111,15 @@ class VerbAdmin(GatedAdmin[_M]):
         del row
         return ()
 
+    def needs(self, verb: RowVerb[Any], row: _M) -> Capability:
+        """What a verb asks for on this row: as a rule what it names."""
+        del row
+        return verb.to
+
+    def is_offered(self, request: HttpRequest, verb: RowVerb[Any], row: _M) -> bool:
+        """Whether this person sees a button for the verb on this row."""
+        return has(request.user, self.needs(verb, row)) and verb.is_offered(row)
+
     def after(self, verb: RowVerb[Any], row: _M) -> str:
         """Where somebody goes on after a verb: the row's page, unless a queue calls."""
         del verb
@@ -130,7 +133,8 @@ class VerbAdmin(GatedAdmin[_M]):
         form = verb.form(_sent(request), request.FILES or None, initial=verb.initial(row))
         back, onwards = self._address("change", pk), self.after(verb, row)
         act = partial(verb.act, row)
-        return self._page(request, verb, form, act, back=back, onwards=onwards, row=row)
+        needs = self.needs(verb, row)
+        return self._page(request, verb, form, act, needs=needs, back=back, onwards=onwards, row=row)
 
     def _do_to_list(self, request: HttpRequest, name: str) -> HttpResponse:
         verb = next((verb for verb in self.list_verbs if verb.name == name), None)
@@ -138,7 +142,7 @@ class VerbAdmin(GatedAdmin[_M]):
             raise Http404
         form = verb.form(_sent(request), request.FILES or None, initial=verb.initial(request.GET))
         back = self._address("changelist")
-        return self._page(request, verb, form, verb.act, back=back, onwards=back, row=None)
+        return self._page(request, verb, form, verb.act, needs=verb.to, back=back, onwards=back, row=None)
 
     def _page(
         self,
@@ -147,11 +151,12 @@ class VerbAdmin(GatedAdmin[_M]):
         form: Form,
         act: Callable[[dict[str, Any], Who], Answer],
         *,
+        needs: Capability,
         back: str,
         onwards: str,
         row: _M | None,
     ) -> HttpResponse:
-        user = require(request.user, verb.to)
+        user = require(request.user, needs)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

@@ -10,13 +10,17 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 
+from hub.staff.approvals import propose
+from hub.staff.changes import SET_ROLES
 from hub.staff.gate import GatedAdmin
+from hub.staff.models import Approval
 from hub.staff.roles import Capability, Role, capabilities
 from hub.staff.site import site
-from hub.staff.verbs import ListVerb, RowVerb, VerbAdmin
+from hub.staff.verbs import VerbAdmin
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
 from signals.models import Distrust, Endpoint, Notice, RecalledSignal, Signal, Submission, WarningList
-from tests.admin.scene import Scene, a_scene, at_the_desk
+from tests.admin.scene import Scene, a_person, a_scene, at_the_desk
+from tests.companies import now
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 C = Capability
@@ -51,13 +55,18 @@ TO_VIEW = {
     SigningKey: C.PARTNERS_VIEW,
     ApiKey: C.PARTNERS_VIEW,
     User: C.STAFF_VIEW,
+    Approval: C.APPROVALS_VIEW,
 }
 
 
 @pytest.fixture(scope="module")
 def scene(_committed_module: None) -> Scene:
     """One for all: whoever may not, changes nothing; whoever may, only looks."""
-    return a_scene()
+    scene = a_scene()
+    first, other = a_person("first-operator", Role.OPERATOR), a_person("other-operator", Role.OPERATOR)
+    facts = {"roles": ["auditor"]}
+    propose(SET_ROLES, by=first, subject=f"staff:{other.pk}", facts=facts, reason="file 17", at=now())
+    return scene
 
 
 def names() -> Iterator[str]:
@@ -134,13 +143,14 @@ def test_each_verb_is_there_for_its_roles_only(scene: Scene, role: Role | str | 
         if not isinstance(page, VerbAdmin):
             continue
         row = a_row(page)
-        verbs: list[tuple[RowVerb[Any] | ListVerb, str]] = [
-            (verb, reverse(f"admin:{stem}_row_verb", args=[row.pk, verb.name])) for verb in page.row_verbs
+        verbs = [
+            (page.needs(verb, row), reverse(f"admin:{stem}_row_verb", args=[row.pk, verb.name]))
+            for verb in page.row_verbs
         ]
-        verbs += [(verb, reverse(f"admin:{stem}_list_verb", args=[verb.name])) for verb in page.list_verbs]
-        for verb, address in verbs:
+        verbs += [(verb.to, reverse(f"admin:{stem}_list_verb", args=[verb.name])) for verb in page.list_verbs]
+        for needed, address in verbs:
             asked += 1
-            may = verb.to in held and page.to_view in held
+            may = needed in held and page.to_view in held
             expected = {200} if may else {closed, 404}  # 404: not even the row may be seen
             if client.get(address).status_code not in expected or (
                 not may and client.post(address, {"reason": "x"}).status_code not in expected

@@ -15,6 +15,7 @@ from hub.staff.roles import CAPABILITIES, Capability, Role, has, require, roles_
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
 TABLE = {
+    "approvals.view": "analyst, senior analyst, compliance, operator, auditor",
     "endpoints.manage": "operator",
     "endpoints.view": "senior analyst, compliance, operator, auditor",
     "keys.manage": "operator",
@@ -29,6 +30,7 @@ TABLE = {
     "signals.search": "analyst, senior analyst, compliance",
     "signals.triage": "analyst, senior analyst",
     "signals.view": "analyst, senior analyst, compliance, operator, auditor",
+    "staff.approve": "compliance, operator",
     "staff.manage": "operator",
     "staff.view": "compliance, operator, auditor",
     "submissions.view": "analyst, senior analyst, compliance, operator, auditor",
