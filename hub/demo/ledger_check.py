@@ -14,9 +14,10 @@ from hub.demo.companies import PROGRAMME
 from hub.demo.expectations import Expectations
 from hub.demo.receiving import Receiving
 from hub.embedded.supervisor import wait_until
-from hub.ledger import leaf, tlog
+from hub.ledger import leaf
 from hub.ledger.leaf import Leaf
 from hub.ledger.models import Reading
+from hub.ledger.tlog.merkle import Frontier, leaf_hash
 from signals.lifecycle.moves import root_of_pairs
 
 _MERGE_SECONDS = 30
@@ -44,10 +45,10 @@ def read_log() -> Log:
     with connection.cursor() as cursor:
         cursor.execute("SELECT size, encode(root, 'hex') FROM ledger_tree")
         size, root = cursor.fetchone()
-    frontier, leaves, are_right = tlog.Frontier(), [], True
+    frontier, leaves, are_right = Frontier(), [], True
     for row in Reading.objects.filter(index__lt=size).order_by("index").iterator():
         entry = bytes(row.entry)
-        digest = tlog.leaf_hash(entry)
+        digest = leaf_hash(entry)
         are_right = are_right and digest == bytes(row.leaf_hash) and row.index == frontier.size
         frontier.append(digest)
         leaves.append(leaf.decode(entry))

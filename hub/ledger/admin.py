@@ -11,9 +11,9 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from hub.ledger import tlog
 from hub.ledger.actions import ACTIONS
 from hub.ledger.models import Reading
+from hub.ledger.tlog.merkle import leaf_hash
 from hub.staff.gate import GatedAdmin
 from hub.staff.roles import Capability
 from hub.staff.site import site
@@ -103,4 +103,4 @@ class ReadingAdmin(GatedAdmin[Reading]):
     @admin.display(description="hash fits the bytes", boolean=True)
     def hash_is_right(self, leaf: Reading) -> bool:
         """Hashed again, here and now."""
-        return tlog.leaf_hash(bytes(leaf.entry)) == bytes(leaf.leaf_hash)
+        return leaf_hash(bytes(leaf.entry)) == bytes(leaf.leaf_hash)

@@ -6,7 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
-from hub.ledger import tlog
+from hub.ledger.tlog.merkle import HASH_BYTES
 
 
 class Outbox(models.Model):
@@ -29,7 +29,7 @@ class Leaf(models.Model):
     """
 
     index = models.BigIntegerField(primary_key=True)  # from 0, without gaps
-    leaf_hash = models.BinaryField(max_length=tlog.HASH_BYTES)
+    leaf_hash = models.BinaryField(max_length=HASH_BYTES)
     entry = models.BinaryField()
     action = models.TextField()
     actor = models.TextField()
@@ -67,7 +67,7 @@ class Reading(models.Model):
 
 
 class Frontier(models.Model):
-    """The tree's size and its compact frontier (tlog.Frontier): the one row that every batch of leaves moves on."""
+    """The tree's size and its compact frontier (merkle.Frontier): the one row that every batch of leaves moves on."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     size = models.BigIntegerField()

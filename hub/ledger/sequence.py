@@ -17,10 +17,11 @@ import psycopg
 import structlog
 from django.db import connections
 
-from hub.ledger import leaf, tlog
+from hub.ledger import leaf
 from hub.ledger.actions import ACTIONS
 from hub.ledger.leaf import Leaf, Mention
 from hub.ledger.mirror import Mirror, Remembered, Said, compare
+from hub.ledger.tlog.merkle import Frontier, leaf_hash
 
 BATCH = 5_000  # rows: larger batches were no faster and hold more in memory
 PAUSE = 0.25  # seconds between looks at an empty outbox
@@ -127,7 +128,7 @@ class Sequencer:
         self._mirror(remembered, frontier, epoch, rows)
         return len(rows)
 
-    def _read(self, remembered: Remembered | None) -> tuple[tlog.Frontier, int, datetime]:
+    def _read(self, remembered: Remembered | None) -> tuple[Frontier, int, datetime]:
         """The frontier, the epoch and the time of sequencing; refuses a database that is behind its mirror."""
         row = self.connection.execute(
             "SELECT size, hashes, root, greatest(clock_timestamp(), sequenced_at),"
@@ -146,9 +147,9 @@ class Sequencer:
         standing = compare(remembered, size=size, root=root.hex(), epoch=epoch, last=known)
         if standing.is_behind:
             raise BehindTheMirror(standing.sentence)
-        return tlog.Frontier.unpacked(size, hashes), epoch, now
+        return Frontier.unpacked(size, hashes), epoch, now
 
-    def _append(self, waiting: Sequence[tuple[object, ...]], frontier: tlog.Frontier, now: datetime) -> list[_Row]:
+    def _append(self, waiting: Sequence[tuple[object, ...]], frontier: Frontier, now: datetime) -> list[_Row]:
         before = frontier.size
         events = [(str(key), _read_event(str(event), now)) for key, event in waiting]
         numbers = self._numbers(Counter(subject for _, event in events for subject in event.subjects))
@@ -170,7 +171,7 @@ class Sequencer:
                     v=1,
                 )
             )
-            rows.append(_Row(before + position, tlog.leaf_hash(entry), entry, event))
+            rows.append(_Row(before + position, leaf_hash(entry), entry, event))
         frontier.extend(row.leaf_hash for row in rows)
         moved = self.connection.execute(
             "UPDATE ledger_frontier SET size = %s, hashes = %s, root = %s, sequenced_at = %s WHERE size = %s",
@@ -203,7 +204,7 @@ class Sequencer:
                 at = datetime.fromisoformat(event.at)
                 copy.write_row((row.index, row.leaf_hash, row.entry, event.action, event.actor, at, event.subjects))
 
-    def _mirror(self, known: Remembered | None, frontier: tlog.Frontier, epoch: int, rows: Sequence[_Row]) -> None:
+    def _mirror(self, known: Remembered | None, frontier: Frontier, epoch: int, rows: Sequence[_Row]) -> None:
         """Bring the mirror to what has been committed; where it was behind, from the leaves."""
         if known is not None and (known.size, known.epoch) == (frontier.size, epoch):
             return

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from hub.ledger import tlog
+from hub.ledger.tlog.merkle import leaf_hashes, root_of
 from signals import wake
 from signals.core.notices import RECALLED
 from signals.core.states import State
@@ -71,7 +71,7 @@ def root_of_pairs(pairs: Iterable[tuple[UUID, int]]) -> bytes:
 
 def root_of_packed(pairs: Iterable[bytes]) -> bytes:
     """The same root over pairs as `pair` packs them."""
-    return tlog.root_of(tlog.leaf_hashes(pairs))
+    return root_of(leaf_hashes(pairs))
 
 
 def lock_signals(ids: Collection[UUID]) -> dict[UUID, Signal]:

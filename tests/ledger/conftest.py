@@ -9,10 +9,11 @@ import pytest
 from django.db import connections
 from pytest_django import Settings
 
-from hub.ledger import leaf, tlog
+from hub.ledger import leaf
 from hub.ledger.leaf import Leaf
 from hub.ledger.mirror import Mirror
 from hub.ledger.sequence import drain
+from hub.ledger.tlog.merkle import leaf_hash, root_of
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def leaves(since: int = 0) -> list[Leaf]:
     for position, (index, digest, entry, action, actor, at, subjects) in enumerate(rows):
         found = leaf.decode(bytes(entry))
         assert index == position
-        assert tlog.leaf_hash(bytes(entry)) == bytes(digest)
+        assert leaf_hash(bytes(entry)) == bytes(digest)
         assert (found.action, found.actor, found.at) == (action, actor, leaf.timestamp(at))
         assert [subject.id for subject in found.subjects] == subjects
         for subject in found.subjects:
@@ -43,7 +44,7 @@ def leaves(since: int = 0) -> list[Leaf]:
             numbers[subject.id] = subject.n
         read.append(found)
     assert size == len(rows)
-    assert bytes(root) == tlog.root_of([bytes(row[1]) for row in rows])
+    assert bytes(root) == root_of([bytes(row[1]) for row in rows])
     assert len({found.id for found in read}) == len(read), "an event became two leaves"
     assert all(before.sequenced_at <= after.sequenced_at for before, after in pairwise(read))
     return read[since:]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.ledger.tlog import EMPTY_ROOT, Frontier, leaf_hash, node_hash, root_of
+from hub.ledger.tlog.merkle import EMPTY_ROOT, Frontier, leaf_hash, root_of
+from tests.ledger.tlog import trees
 
 # The inputs and roots of the reference tests that certificate-transparency-go and Google's Trillian share.
 INPUTS = [
@@ -25,16 +26,6 @@ ROOTS = [
     "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
     "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
 ]
-
-
-def by_definition(leaves: list[bytes]) -> bytes:
-    """RFC 6962 §2.1, word for word: split at the largest power of two below n."""
-    if not leaves:
-        return hashlib.sha256(b"").digest()
-    if len(leaves) == 1:
-        return leaves[0]
-    split = 1 << ((len(leaves) - 1).bit_length() - 1)
-    return node_hash(by_definition(leaves[:split]), by_definition(leaves[split:]))
 
 
 @pytest.mark.parametrize("size", range(1, 9))
@@ -54,7 +45,7 @@ def test_a_frontier_put_down_and_taken_up_again_goes_on_to_the_same_root(first: 
     again = Frontier.unpacked(first, frontier.packed())
     again.extend(leaves[first:])
     assert again.size == first + more
-    assert again.root() == by_definition(leaves)
+    assert again.root() == trees.root(leaves)
 
 
 @pytest.mark.parametrize(("size", "packed"), [(3, bytes(32)), (1, b""), (1, bytes(31)), (-1, b""), (0, bytes(32))])
