@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -42,19 +42,33 @@ class Failure(StrEnum):
 class Request:
     """One POST. `timeout` bounds all of it: queue, name, connection, handshake, sending, answer and body.
 
-    ValueError for a header that is the transport's to set.
+    `sign` makes more headers when the request goes out, on the sender's thread: hashing a large body takes as long as
+    preparing the next, and so it is done beside that. ValueError for a header that is the transport's to set.
     """
 
     url: str = field(repr=False)  # its path may hold a receiver's secret
     body: bytes | tuple[bytes, ...] = field(repr=False)  # in parts: one that many share is not copied for each
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sign: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False)
     timeout: timedelta
     tls: Tls = field(default=Tls(), repr=False)
 
     def __post_init__(self) -> None:
-        forbidden = _NOT_OURS_TO_SET.intersection(name.lower() for name in self.headers)
-        if forbidden:
-            raise ValueError(f"These headers are set by the transport: {', '.join(sorted(forbidden))}.")
+        _check_names(self.headers)
+
+    def all_headers(self) -> Mapping[str, str]:
+        """Those that were given, and those that `sign` makes now."""
+        if self.sign is None:
+            return self.headers
+        made = self.sign()
+        _check_names(made)
+        return {**self.headers, **made}
+
+
+def _check_names(headers: Mapping[str, str]) -> None:
+    forbidden = _NOT_OURS_TO_SET.intersection(name.lower() for name in headers)
+    if forbidden:
+        raise ValueError(f"These headers are set by the transport: {', '.join(sorted(forbidden))}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

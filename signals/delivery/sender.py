@@ -133,14 +133,14 @@ class Sender:
             seen.placed_at = time.perf_counter()
             context: ssl.SSLContext | bool = context_of(request.tls) if url.scheme == "https" else True
             _current.set(seen)
-            body = request.body
+            body, headers = request.body, request.all_headers()
             while True:
                 seen.has_dialled = False
                 try:
                     response = await session.post(
                         url,
                         data=body if isinstance(body, bytes) else _InParts(body),
-                        headers=request.headers,
+                        headers=headers,
                         allow_redirects=False,
                         ssl=context,
                         proxy=self._proxy,

@@ -30,7 +30,8 @@ from signals.models import Endpoint
 CONCURRENCY: Final = 200
 SUSPECTS: Final = 40  # places for those that failed last: however many hang, the others have the rest
 ROUND = timedelta(seconds=20)  # after it a round claims nothing more, so that a worker can be asked to stop
-_POLL = timedelta(seconds=0.1)
+_POLL = 0.02  # seconds between looks at what is due while something is in the air
+_SHARE = 4  # of the time, at most one in so many goes into looking: with very many endpoints a look takes long
 
 
 def deliver_due(*, clock: Callable[[], datetime], for_at_most: timedelta = ROUND) -> int:
@@ -43,18 +44,22 @@ def deliver_due(*, clock: Callable[[], datetime], for_at_most: timedelta = ROUND
     pages = SharedPages()
     started = 0
     with Flights[int](_courier) as flights:
+        pause = _POLL
         while True:
             claimed: Sequence[Endpoint] = []
-            if time.monotonic() < until:
+            looked = time.monotonic()
+            if looked < until:
                 suspects = sum(post.endpoint.failures > 0 for post in air.values())
                 claimed, token = claim_due(limit=CONCURRENCY - len(air), suspects=SUSPECTS - suspects)
+                pause = max(_POLL, (_SHARE - 1) * (time.monotonic() - looked))
                 for post, request in _requests(render(claimed, token=token, at=clock(), pages=pages), at=clock()):
                     started += 1
                     air[started] = post
                     flights.start(started, request)
             if not claimed and not air:
                 return started
-            settle([(air.pop(number), outcome) for number, outcome in flights.landed(within=_POLL)], at=clock())
+            within = timedelta(seconds=pause)
+            settle([(air.pop(number), outcome) for number, outcome in flights.landed(within=within)], at=clock())
 
 
 def claim_due(*, limit: int, suspects: int = SUSPECTS) -> tuple[list[Endpoint], UUID]:

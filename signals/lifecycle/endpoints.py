@@ -150,7 +150,7 @@ def change_endpoint(
         if state is not None and endpoint.state_reason in HELD:
             raise EndpointHeld("The hub's operator stopped this endpoint, and only the operator starts it again.")
         if url is not None and url != endpoint.url:
-            endpoint.url, endpoint.verified_at = check_url(url, egress()), None
+            endpoint.url, endpoint.verified_at, endpoint.refused_size = check_url(url, egress()), None, None
             endpoint.lease_token = endpoint.lease_until = None  # the old address's answer must not verify the new one
             endpoint.next_attempt_at = at
         _agree(endpoint, terms, at=at)
@@ -271,7 +271,7 @@ def _walk_anew(endpoint: Endpoint, walk: Walk | None, position: int, *, at: date
 
 def _agree(endpoint: Endpoint, terms: Terms, *, at: datetime) -> None:
     if "batch_size" in terms:
-        endpoint.max_batch_size = terms["batch_size"]
+        endpoint.max_batch_size, endpoint.refused_size = terms["batch_size"], None
         endpoint.batch_size = min(endpoint.batch_size, terms["batch_size"]) if endpoint.walk else terms["batch_size"]
     if "payload" in terms:
         endpoint.payload = terms["payload"]
@@ -336,7 +336,17 @@ def stop_again(endpoint_id: uuid.UUID, *, reason: Stop, actor: str, at: datetime
 
 
 _CHANGEABLE = [
-    *("url", "verified_at", "max_batch_size", "batch_size", "filter", "walk", "position", "in_flight_to"),
+    *(
+        "url",
+        "verified_at",
+        "max_batch_size",
+        "batch_size",
+        "refused_size",
+        "filter",
+        "walk",
+        "position",
+        "in_flight_to",
+    ),
     *("payload", "posts_per_minute", "alert_email", "ca_pem", "has_v1a", "v1a_until"),
     *("lease_token", "lease_until", "next_attempt_at"),
 ]

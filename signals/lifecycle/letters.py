@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -58,7 +59,7 @@ def request_of(post: Post, former: Mapping[UUID, Sequence[bytes]]) -> Request:
     return Request(
         url=endpoint.url,
         body=post.body,
-        headers=signing.sign(keys, webhook_id=post.webhook_id, at=post.at, body=post.body),
+        sign=partial(signing.sign, keys, webhook_id=post.webhook_id, at=post.at, body=post.body),
         timeout=timedelta(seconds=min(settings.DELIVERY_TIMEOUT_SECONDS, settings.LEASE_SECONDS / 2 - 1)),
         tls=Tls(ca_pem=endpoint.ca_pem or None, certificate_pem=settings.DELIVERY_CLIENT_CERTIFICATE or None),
     )

@@ -98,6 +98,7 @@ class _Step:
     position: int | None = None  # where it stands from now on; None: where it stood
     failures: int = 0  # in a row, this one included
     size: int = 0  # of batches: 1 may grow, -1 shrinks
+    refused: int | None = None  # so many signals were too large
     is_success: bool = False
     is_test: bool = False
     breaker: Breaker = Breaker.CLOSED
@@ -154,13 +155,15 @@ def _wait(post: Post, outcome: Outcome, *, at: datetime) -> _Step:
     wait = wait_after(
         failures, rng=_jitter, retry_after=outcome.retry_after, is_overloaded=is_overloaded, schedule=schedule()
     )
-    shrinks = is_overloaded or outcome.status == _TOO_LARGE or outcome.failure == Failure.TOTAL_TIMEOUT
+    is_too_large = outcome.status == _TOO_LARGE
+    shrinks = is_overloaded or is_too_large or outcome.failure == Failure.TOTAL_TIMEOUT
     return _Step(
         endpoint.id,
         post.token,
         max(wait, _pause_after(post, at=at)),
         failures=failures,
         size=-1 if shrinks and post.letter is Letter.BATCH else 0,
+        refused=max(2, post.count) if is_too_large and post.letter is Letter.BATCH else None,
         breaker=after_failure(failures, schedule=schedule()),
         failing_since=endpoint.failing_since or at,
     )
@@ -181,6 +184,7 @@ def _apply(steps: Sequence[_Step], *, at: datetime) -> set[UUID]:
         [step.position for step in steps],
         [step.failures for step in steps],
         [step.size for step in steps],
+        [step.refused for step in steps],
         [step.is_success for step in steps],
         [step.is_test for step in steps],
         [step.breaker.value for step in steps],
@@ -248,9 +252,12 @@ UPDATE signals_endpoint AS endpoint
        position = coalesce(step.position, endpoint.position),
        in_flight_to = CASE WHEN step.position IS NULL THEN endpoint.in_flight_to END,
        failures = step.failures,
-       batch_size = CASE step.size WHEN 1 THEN least(endpoint.max_batch_size, endpoint.batch_size * 2)
-                                   WHEN -1 THEN greatest(1, endpoint.batch_size / 2)
-                                   ELSE endpoint.batch_size END,
+       batch_size = CASE step.size
+           WHEN 1 THEN greatest(endpoint.batch_size, least(endpoint.max_batch_size, endpoint.batch_size * 2,
+                                                           endpoint.refused_size - 1))
+           WHEN -1 THEN greatest(1, least(endpoint.batch_size, step.refused) / 2)
+           ELSE endpoint.batch_size END,
+       refused_size = least(endpoint.refused_size, step.refused),
        last_success_at = CASE WHEN step.is_success THEN %s ELSE endpoint.last_success_at END,
        breaker_since = CASE WHEN step.breaker = replace(endpoint.breaker, 'half-open', 'open')
                             THEN endpoint.breaker_since ELSE %s END,
@@ -258,9 +265,9 @@ UPDATE signals_endpoint AS endpoint
        failing_since = step.failing_since,
        failing_told_at = CASE WHEN step.is_success THEN NULL ELSE endpoint.failing_told_at END,
        failing_mailed_at = CASE WHEN step.is_success THEN NULL ELSE endpoint.failing_mailed_at END
-  FROM unnest(%s::uuid[], %s::uuid[], %s::interval[], %s::bigint[], %s::int[], %s::int[], %s::boolean[],
-              %s::boolean[], %s::text[], %s::timestamptz[])
-       AS step (id, token, wait, position, failures, size, is_success, is_test, breaker, failing_since)
+  FROM unnest(%s::uuid[], %s::uuid[], %s::interval[], %s::bigint[], %s::int[], %s::int[], %s::int[],
+              %s::boolean[], %s::boolean[], %s::text[], %s::timestamptz[])
+       AS step (id, token, wait, position, failures, size, refused, is_success, is_test, breaker, failing_since)
  WHERE endpoint.id = step.id AND endpoint.lease_token = step.token
 RETURNING endpoint.id
 """

@@ -21,8 +21,9 @@ class Endpoint(models.Model):
     filter = models.JSONField(default=dict)
     state = models.CharField(max_length=10, default="active")
     state_reason = models.CharField(max_length=200, default="")
-    batch_size = models.IntegerField(default=200)  # what it takes now; halved by 413 and time-outs
-    max_batch_size = models.IntegerField(default=200)  # what the partner asked for
+    batch_size = models.IntegerField(default=1000)  # what it takes now; halved by 413 and time-outs
+    max_batch_size = models.IntegerField(default=1000)  # what the partner asked for
+    refused_size = models.IntegerField(null=True)  # the smallest batch that it called too large: never so many again
     walk = models.ForeignKey("signals.Walk", on_delete=models.PROTECT, null=True, related_name="+")
     position = models.BigIntegerField(default=-1)
     in_flight_to = models.BigIntegerField(null=True)  # a retry never reaches further than the attempt before it

@@ -33,7 +33,9 @@ class Target:
     partner_id: int
 
 
-def run(hub: rig.Rig, *, size: int = 500, rounds: int = 3, endpoints: int = 200, batch: int = 200) -> dict[str, object]:
+def run(
+    hub: rig.Rig, *, size: int = 2000, rounds: int = 3, endpoints: int = 200, batch: int = 1000
+) -> dict[str, object]:
     """`size` signals, `batch` in a POST, to so many endpoints."""
     with crowd(endpoints) as receivers, bare.pool(1) as process:
         stored = _build(hub, size)

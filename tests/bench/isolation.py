@@ -1,9 +1,9 @@
 """What one bad receiver among many costs the others: submit to received, with it and without it, in turn.
 
-Signals are submitted one by one at a steady pace, and each goes to every endpoint. In a round's first half all are
-well. In its second the last endpoint is bad from its first POST on: it hangs until our time-out, resets every
-connection, or drips a status line byte by byte; which one changes from round to round. Only the others are counted, in
-both halves the same ones.
+Signals are submitted one by one at a steady pace, and each goes to every endpoint. In one half of a round all are
+well. In the other the last endpoint is bad from its first POST on: it hangs until our time-out, resets every
+connection, or drips a status line byte by byte. Which way changes from round to round, and so does which half is first.
+Only the others are counted, in both halves the same ones.
 """
 
 from __future__ import annotations
@@ -38,10 +38,14 @@ def run(hub: rig.Rig, *, size: int = 8, rounds: int = 6, endpoints: int = 200) -
         by_way: dict[str, list[float]] = defaultdict(list)
         for number in range(rounds):
             way = WAYS_TO_BE_BAD[number % len(WAYS_TO_BE_BAD)]
-            well = _measure(hub, http, author, receivers, lines, size, others=endpoints - 1)
-            receivers.behave(endpoints - 1, way)
-            ill = _measure(hub, http, author, receivers, lines, size, others=endpoints - 1)
-            _mend(receivers, targets[-1], endpoints - 1)
+            halves: dict[bool, list[float]] = {}
+            for is_ill in (False, True) if number % 2 == 0 else (True, False):
+                if is_ill:
+                    receivers.behave(endpoints - 1, way)
+                halves[is_ill] = _measure(hub, http, author, receivers, lines, size, others=endpoints - 1)
+                if is_ill:
+                    _mend(receivers, targets[-1], endpoints - 1)
+            well, ill = halves[False], halves[True]
             without += well
             beside += ill
             ratios.append(rig.percentile(ill, 0.99) / rig.percentile(well, 0.99))

@@ -137,7 +137,7 @@ def test_410_switches_the_endpoint_off(world: Hooked, recorded: Recorded) -> Non
     assert go() == 0
 
 
-def test_413_shrinks_the_batch_until_it_fits_and_a_success_lets_it_grow_again(world: Hooked) -> None:
+def test_413_shrinks_the_batch_until_it_fits(world: Hooked) -> None:
     endpoint = world.add(batch_size=4)
     go()
     world.say(5)
@@ -146,7 +146,21 @@ def test_413_shrinks_the_batch_until_it_fits_and_a_success_lets_it_grow_again(wo
         go()
     assert [len(body["items"]) for body in world.bodies()[1:]][:3] == [4, 2, 1]
     assert sum(len(body["items"]) for body in world.bodies()[3:]) == 5
-    assert row(endpoint).batch_size == 4
+    assert row(endpoint).batch_size == 1  # two were too large
+
+
+def test_a_batch_that_was_too_large_is_not_tried_again_and_again(world: Hooked) -> None:
+    endpoint = world.add(batch_size=8)
+    go()
+    world.say(20)
+    world.receiver.behave(in_turn(refuses(413), accepts()))
+    for _ in range(4):
+        go()
+    assert [len(body["items"]) for body in world.bodies()[1:]] == [8, 4, 7, 7, 2]
+    change_endpoint(endpoint.id, partner_id=endpoint.partner_id, batch_size=8, actor="partner:birch-chat", at=now())
+    world.say(20)
+    go()
+    assert [len(body["items"]) for body in world.bodies()[6:8]] == [7, 8]
 
 
 def test_a_receiver_that_hangs_is_left_after_less_than_half_the_lease_and_its_batch_shrinks(

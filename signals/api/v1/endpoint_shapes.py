@@ -53,7 +53,7 @@ class NewEndpointShape(StrictSerializer):
     programme = Slug(max_length=64, required=False, help_text="whose signals; none for notices")
     url = Text(max_length=2000, trim_whitespace=False)
     filter = FilterShape(required=False)
-    batch_size = Whole(min_value=1, max_value=1000, default=200)
+    batch_size = Whole(min_value=1, max_value=1000, default=1000)
     payload = serializers.ChoiceField(choices=[form.value for form in Payload], default=Payload.FULL.value)
     posts_per_minute = Whole(min_value=1, max_value=6000, required=False, allow_null=True)
     signatures = _signatures(required=False)
