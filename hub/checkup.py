@@ -14,12 +14,15 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 
 from hub import embedded, health
+from hub.ledger import grants
+from hub.ledger.tile_store import tile_store
 from hub.vault import condition
 
 Verdict = Literal["ok", "warning", "failure"]
 
 _SKEW_WARNING, _SKEW_FAILURE = 1.0, 30.0  # seconds; statements may be dated 300 s ahead of us
 _BACKLOG_WARNING, _BACKLOG_FAILURE = 30.0, 300.0  # seconds; a leaf is due within 10
+_UNSIGNED_WARNING, _UNSIGNED_FAILURE = 30.0, 300.0  # seconds; a leaf is under a checkpoint within 10
 _QUEUES = {"verify", "default", "deliver"}
 
 
@@ -81,6 +84,21 @@ def database() -> Iterator[Finding]:
     yield from found or [
         Finding("database role", "ok", f"{role} may neither own tables nor touch the ledger's leaves.")
     ]
+
+
+def rights() -> Iterator[Finding]:
+    """Neither login may do more than hub/ledger/grants.py gives it."""
+    for alias in ("default", "ledger"):
+        try:
+            found = grants.excess(alias)
+        except DatabaseError:
+            continue  # who does not answer is another finding
+        if found:
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            yield Finding("rights", "failure", f"The {alias} login may do too much: {', '.join(found[:3])}{more}.",
+                          "Run `manage.py prepare_database`; end memberships in other roles.")  # fmt: skip
+        else:
+            yield Finding("rights", "ok", f"The {alias} login may do what its table gives it, and no more.")
 
 
 def other_roles() -> Iterator[Finding]:
@@ -145,6 +163,28 @@ def sequencer() -> Iterator[Finding]:
     yield Finding(
         "sequencer", verdict, sentence, "" if verdict == "ok" else "Start `manage.py sequence`, or read its log."
     )
+
+
+def signer() -> Iterator[Finding]:
+    """Checkpoints are signed, and the tiles that they need can be written."""
+    why = tile_store().why_not()
+    if why is not None:
+        yield Finding("ledger files", "failure", f"{why} Nothing is lost, but no checkpoint is signed meanwhile.",
+                      "Free space there, or correct HELIOGRAPH_LEDGER_DIR or …_S3; it heals by itself.")  # fmt: skip
+    else:
+        yield Finding("ledger files", "ok", "The store of the ledger's files answers.")
+    signed = health.checkpoint_lag()
+    if signed is None:
+        return
+    age = "was never signed" if signed.age is None else f"is {signed.age:.0f} s old"
+    verdict: Verdict = (
+        "failure" if signed.seconds > _UNSIGNED_FAILURE else "warning" if signed.seconds > _UNSIGNED_WARNING else "ok"
+    )
+    sentence = (
+        f"The newest checkpoint {age}; {signed.leaves} leaves wait for the next, the oldest {signed.seconds:.0f} s."
+    )
+    advice = "" if verdict == "ok" else "Read the sequencer's log: `signer.refuses` says what to do."
+    yield Finding("checkpoints", verdict, sentence, advice)
 
 
 # ---------------------------------------------------------------- broker and workers
@@ -245,7 +285,7 @@ def configuration() -> Iterator[Finding]:
 
 
 Check = Callable[[], Iterator[Finding]]
-OF_THE_DATABASE: tuple[Check, ...] = (other_roles, clock, migrations, sequencer, mail)
+OF_THE_DATABASE: tuple[Check, ...] = (rights, other_roles, clock, migrations, sequencer, signer, mail)
 OF_THE_REST: tuple[Check, ...] = (broker, workers, keys, configuration)
 
 

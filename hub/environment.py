@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -80,6 +80,29 @@ def one_of(name: str, choices: tuple[str, ...], default: str) -> str:
     if value not in choices:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
     return value
+
+
+def tile_storage(name: str, folder: Path) -> dict[str, object]:
+    """Where the ledger's tiles lie: `folder`, or S3 as `NAME` says: `s3://bucket/prefix?endpoint=https://…`.
+
+    The credentials of S3 come from where boto3 looks for them (AWS_ACCESS_KEY_ID, a profile, the machine's role).
+    """
+    value = text(name)
+    if not value:
+        return {"BACKEND": "hub.ledger.tile_folder.TileFolder", "OPTIONS": {"location": str(folder)}}
+    parts = urlsplit(value)
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme != "s3" or not parts.netloc or query.keys() - {"endpoint", "region"}:
+        raise ImproperlyConfigured(f"{name} must look like s3://bucket/prefix?endpoint=https://…, not {value!r}.")
+    options = {
+        "bucket_name": parts.netloc,
+        "location": unquote(parts.path.strip("/")),
+        "endpoint_url": query.get("endpoint"),
+        "region_name": query.get("region"),
+        "default_acl": None,
+        "file_overwrite": True,  # a file that was cut short is simply written again
+    }
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
 
 
 def kept_secret(path: Path) -> str:

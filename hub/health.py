@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from ipaddress import ip_address
 
 import redis
@@ -143,6 +144,7 @@ class HubCollector(Collector):
             rows, seconds = backlog
             yield GaugeMetricFamily("heliograph_outbox_rows", "events that are not yet leaves", value=rows)
             yield GaugeMetricFamily("heliograph_outbox_oldest_seconds", "age of the oldest of them", value=seconds)
+            yield from _checkpoints(checkpoint_lag())
             yield from self._steps()
 
     def _steps(self) -> Iterator[Metric]:
@@ -218,6 +220,42 @@ def outbox_backlog() -> tuple[int, float] | None:
     except DatabaseError:
         return None
     return int(rows), max(0.0, float(seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointLag:
+    """How old the newest checkpoint is (None before the first), how many leaves it lacks, and since when the oldest."""
+
+    age: float | None
+    leaves: int
+    seconds: float
+
+
+def checkpoint_lag() -> CheckpointLag | None:
+    """How far the checkpoints are behind the leaves, by the database's clock; None when the database is silent."""
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT extract(epoch FROM clock_timestamp() - newest.signed_at), tree.size - coalesce(newest.size, 0),"
+                " (SELECT extract(epoch FROM clock_timestamp() - at) FROM ledger_reading"
+                "   WHERE index = coalesce(newest.size, 0))"
+                " FROM ledger_tree AS tree LEFT JOIN (SELECT size, signed_at FROM ledger_checkpoint WHERE origin = %s"
+                "   ORDER BY id DESC LIMIT 1) AS newest ON true",
+                [settings.LEDGER_ORIGIN],
+            )
+            age, leaves, seconds = cursor.fetchone()
+    except DatabaseError:
+        return None
+    return CheckpointLag(None if age is None else max(0.0, float(age)), int(leaves), max(0.0, float(seconds or 0)))
+
+
+def _checkpoints(lag: CheckpointLag | None) -> Iterator[Metric]:
+    if lag is None:
+        return
+    if lag.age is not None:
+        yield GaugeMetricFamily("heliograph_checkpoint_age_seconds", "age of the newest checkpoint", value=lag.age)
+    yield GaugeMetricFamily("heliograph_unsigned_leaves", "leaves that no checkpoint covers yet", value=lag.leaves)
+    yield GaugeMetricFamily("heliograph_unsigned_oldest_seconds", "age of the oldest of them", value=lag.seconds)
 
 
 REGISTRY = CollectorRegistry()

@@ -20,6 +20,7 @@ ENVIRONMENT = environment.one_of("HELIOGRAPH_ENV", ("development", "production")
 IS_PRODUCTION = ENVIRONMENT == "production"
 KEYS_DIR = Path(environment.text("HELIOGRAPH_KEYS_DIR", str(HOME / "keys")))  # wrapped data keys, outside the database
 KEY_ENCRYPTION_KEY = environment.text("HELIOGRAPH_KEY_ENCRYPTION_KEY")  # base64 of 32 bytes; empty: a file in KEYS_DIR
+LEDGER_DIR = Path(environment.text("HELIOGRAPH_LEDGER_DIR", str(HOME / "ledger")))  # the log's tiles, unless in S3
 MIRROR_DIR = Path(environment.text("HELIOGRAPH_MIRROR_DIR", str(HOME / "mirror")))  # what a restored backup forgets
 
 # ---------------------------------------------------------------- who we are
@@ -110,9 +111,10 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-gb"
 FORMAT_MODULE_PATH = ["hub.staff.formats"]  # dates people read without thinking
 STATIC_URL = "static/"
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "ledger": environment.tile_storage("HELIOGRAPH_LEDGER_S3", LEDGER_DIR),
 }
 WHITENOISE_USE_FINDERS = True  # served from the installed packages; there is nothing to collect
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024  # statements are bounded at 4 MiB by their own door
@@ -192,6 +194,15 @@ RETRY_PROBE_SECONDS = environment.number("HELIOGRAPH_RETRY_PROBE_SECONDS", 900, 
 RETRY_LATER_SECONDS = environment.number("HELIOGRAPH_RETRY_LATER_SECONDS", 3600, minimum=1, maximum=86400)
 RETRY_JITTER_PERCENT = environment.number("HELIOGRAPH_RETRY_JITTER_PERCENT", 20, minimum=0, maximum=50)
 FAILING_AFTER_HOURS = environment.number("HELIOGRAPH_FAILING_AFTER_HOURS", 120, minimum=1, maximum=8760)
+
+# ---------------------------------------------------------------- the ledger
+LEDGER_ORIGIN = environment.text(
+    "HELIOGRAPH_LEDGER_ORIGIN", f"{HUB_ID}/ledger"
+)  # the log's name; another is another log
+LEDGER_POLICY = environment.text("HELIOGRAPH_LEDGER_POLICY")  # a C2SP tlog-policy file that names the witnesses
+# Every event is under a checkpoint within this and a moment; ten seconds are promised, a partner's proof waits for it.
+CHECKPOINT_SECONDS = environment.number("HELIOGRAPH_CHECKPOINT_SECONDS", 5, minimum=1, maximum=10)
+CHECKPOINT_IDLE_SECONDS = environment.number("HELIOGRAPH_CHECKPOINT_IDLE_SECONDS", 600, minimum=10, maximum=86400)
 
 # ---------------------------------------------------------------- e-mail: for what must not be overlooked
 SMTP_URL = environment.text("HELIOGRAPH_SMTP_URL")  # smtp[s]://user:password@host:port; empty: nothing is mailed

@@ -16,6 +16,9 @@ RIGHTS: dict[str, dict[str, str]] = {
     "ledger_subject": {SEQUENCER: "SELECT, INSERT, UPDATE"},
     "ledger_salt": {APPLICATION: "SELECT, INSERT, DELETE"},
     "ledger_epoch": {APPLICATION: "SELECT, INSERT", SEQUENCER: "SELECT"},
+    "ledger_checkpoint": {APPLICATION: "SELECT", SEQUENCER: "SELECT, INSERT"},
+    "ledger_cosignature": {APPLICATION: "SELECT", SEQUENCER: "SELECT, INSERT"},
+    "ledger_minimum": {APPLICATION: "SELECT", SEQUENCER: "SELECT"},  # raised by the owner, who parts with partitions
     "ledger_reading": {APPLICATION: "SELECT"},
     "ledger_tree": {APPLICATION: "SELECT"},
     "ledger_backlog": {APPLICATION: "SELECT"},
@@ -42,6 +45,43 @@ def rights_of(table: str) -> dict[str, str]:
     if table in RIGHTS:
         return RIGHTS[table]
     return {} if table.startswith(_LEDGER) else _EVERYTHING_ELSE
+
+
+def excess(alias: str) -> list[str]:
+    """What the login of this connection ("default" or "ledger") may do beyond the table above, a few words each.
+
+    Rights on single columns count like those on the whole table, and partitions like tables of which nobody has any.
+    """
+    wanted = {"default": APPLICATION, "ledger": SEQUENCER}[alias]
+    with connections[alias].cursor() as cursor:
+        cursor.execute(_HELD)
+        held = cursor.fetchall()
+        cursor.execute(_CALLABLE)
+        calls = [str(row[0]) for row in cursor.fetchall()]
+    found = []
+    for name, is_partition, may in held:
+        given = "" if is_partition else rights_of(name).get(wanted, "")
+        found += [f"{right} on {name}" for right in may if right not in given.split(", ")]
+    return found + [f"call {call}" for call in calls if CALLS.get(call) != wanted]
+
+
+_HELD = """
+SELECT c.relname, c.relispartition, array_agg(r.name ORDER BY r.name)
+  FROM pg_class c
+ CROSS JOIN (VALUES ('SELECT', true), ('INSERT', true), ('UPDATE', true), ('REFERENCES', true),
+                    ('DELETE', false), ('TRUNCATE', false), ('TRIGGER', false)) AS r (name, of_columns)
+ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = ANY('{r,p,v,m}')
+   AND (has_table_privilege(current_user, c.oid, r.name)
+        OR (r.of_columns AND has_any_column_privilege(current_user, c.oid,
+            CASE WHEN r.of_columns THEN r.name ELSE 'SELECT' END)))
+ GROUP BY 1, 2 ORDER BY 1
+"""
+_CALLABLE = """
+SELECT p.oid::regprocedure::text FROM pg_proc p
+ WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
+   AND has_function_privilege(current_user, p.oid, 'EXECUTE')
+ ORDER BY 1
+"""
 
 
 def apply() -> None:

@@ -130,3 +130,64 @@ class Epoch(models.Model):
 
     def __str__(self) -> str:
         return f"epoch {self.number}"
+
+
+class Checkpoint(models.Model):
+    """One signed checkpoint: what was published about the tree at a moment, and is never taken back.
+
+    An unchanged tree is signed anew every ten minutes: the same note, but a row of its own with fresh cosignatures.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    origin = models.TextField()
+    size = models.BigIntegerField()
+    root = models.BinaryField(max_length=HASH_BYTES)
+    note = models.BinaryField()  # the exact bytes that were signed and their signatures, without cosignatures
+    signed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "ledger_checkpoint"
+        indexes = [models.Index(fields=["origin", "size", "id"], name="ledger_checkpoint_by_size")]
+        constraints = [
+            models.UniqueConstraint(fields=["signed_at"], name="ledger_one_checkpoint_at_a_time"),
+            models.CheckConstraint(condition=models.Q(size__gte=0), name="ledger_checkpoint_size_is_never_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"checkpoint of {self.size} leaves"
+
+
+class Cosignature(models.Model):
+    """A witness's word that a checkpoint continues every earlier one it has seen."""
+
+    id = models.BigAutoField(primary_key=True)
+    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.DO_NOTHING, related_name="cosignatures")
+    witness = models.TextField()  # the key's name in the policy
+    line = models.TextField()  # "— name base64", as it stands below the note
+    cosigned_at = models.DateTimeField()  # by the witness's clock
+
+    class Meta:
+        db_table = "ledger_cosignature"
+        constraints = [
+            models.UniqueConstraint(fields=["checkpoint", "line"], name="ledger_one_cosignature_of_a_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.witness} on checkpoint {self.checkpoint_id}"
+
+
+class Minimum(models.Model):
+    """The first leaf that is still kept (tlog-tiles' minimum index): raised by retention, never lowered."""
+
+    index = models.BigIntegerField(primary_key=True)
+    raised_at = models.DateTimeField()
+    reason = models.TextField()
+
+    class Meta:
+        db_table = "ledger_minimum"
+        constraints = [
+            models.CheckConstraint(condition=models.Q(index__gte=0), name="ledger_minimum_is_never_negative")
+        ]
+
+    def __str__(self) -> str:
+        return f"leaves from {self.index} on"

@@ -14,7 +14,7 @@ from hub.vault.keyring import keyring
 
 @dataclass(frozen=True, slots=True)
 class KeyOverview:
-    """One key without the key. `use` is data, index, secret or signing; `scope` is empty for the last two."""
+    """One key without the key. `use` is the first word of its file's name; only `data` and `index` have a `scope`."""
 
     use: str
     scope: str

@@ -34,10 +34,11 @@ class HubKey:
 
 
 class HubKeys:
-    """The signing keys of one store, numbered; a new one signs once every process has had time to publish it."""
+    """The signing keys of one shelf of a store, numbered; a new one signs once every process could publish it."""
 
-    def __init__(self, store: KeyStore, *, remember_seconds: float) -> None:
+    def __init__(self, store: KeyStore, *, remember_seconds: float, shelf: str = "signing") -> None:
         self.store = store
+        self.shelf = shelf
         self.warm_up = timedelta(seconds=2 * remember_seconds)
         self._files: Remembered[str, list[KeyFile]] = Remembered(seconds=remember_seconds, size=1)
         self._keys: Remembered[str, HubKey] = Remembered(seconds=remember_seconds, size=8)
@@ -63,6 +64,10 @@ class HubKeys:
         told = [file for file, next_one in zip(files, successors, strict=True) if _is_told(next_one, now)]
         return {"keys": [_jwk(file.public) for file in told]}
 
+    def every(self) -> list[str]:
+        """The public halves of all there ever were, newest first, in base64url: also those to come and those gone."""
+        return [file.public for file in self._all()]
+
     def rotate(self) -> str:
         """Make the next key and destroy the private halves that no longer sign; returns the new kid.
 
@@ -83,12 +88,12 @@ class HubKeys:
         return self._files.get("", self._read)
 
     def _read(self) -> list[KeyFile]:
-        return self.store.below("signing")[::-1] or [self._make(1, used_after=timedelta())]
+        return self.store.below(self.shelf)[::-1] or [self._make(1, used_after=timedelta())]
 
     def _make(self, number: int, *, used_after: timedelta) -> KeyFile:
         private_key = Ed25519PrivateKey.generate()
         x = to_base64url(private_key.public_key().public_bytes_raw())
-        name = f"signing/{number:06}"
+        name = f"{self.shelf}/{number:06}"
         return self.store.make(name, private_key.private_bytes_raw(), used_after=used_after, public=x)
 
     def _load(self, file: KeyFile) -> HubKey:

@@ -18,9 +18,10 @@ _VERSION = 1
 class KeyFile:
     """One key as it lies in the folder.
 
-    Names: `data/<scope>/<period>`, `index/<scope>/<number>`, `secret/<name>`, `signing/<number>`. `used_from` lets
-    every process learn of a new index or signing key before any of them writes with it. `public` is the public half of
-    a signing key (base64url). A destroyed key has no `wrapped` and a `destroyed_at`.
+    Names: `data/<scope>/<period>`, `index/<scope>/<number>`, `secret/<name>`, `signing/<number>`,
+    `checkpoints/<number>`. `used_from` lets every process learn of a new index or signing key before any of them writes
+    with it. `public` is the public half of a signing key (base64url). A destroyed key has no `wrapped` and a
+    `destroyed_at`.
     """
 
     name: str

@@ -98,7 +98,7 @@ def test_only_who_needs_it_holds_a_login() -> None:
 
 
 def test_the_volumes_hold_the_database_apart_from_the_keys() -> None:
-    assert set(COMPOSE["volumes"]) == {"database", "keys", "mirror"}
+    assert set(COMPOSE["volumes"]) == {"database", "keys", "ledger", "mirror"}
     assert not any("keys" in volume for volume in COMPOSE["services"]["db"]["volumes"])
 
 

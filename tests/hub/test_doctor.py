@@ -41,7 +41,15 @@ def connected_as(role: str) -> Iterator[None]:
 
 
 def test_a_sound_database_and_broker_are_ok(committed_db: None) -> None:
-    for check in (checkup.database, checkup.other_roles, checkup.clock, checkup.migrations, checkup.broker):
+    for check in (
+        checkup.database,
+        checkup.rights,
+        checkup.other_roles,
+        checkup.signer,
+        checkup.clock,
+        checkup.migrations,
+        checkup.broker,
+    ):
         assert {finding.verdict for finding in check()} == {"ok"}, check
 
 

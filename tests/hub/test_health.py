@@ -9,7 +9,12 @@ from pytest_django import Settings
 
 from hub import health
 
-FIGURES = ("heliograph_broker_up 1.0", "heliograph_database_up 1.0", "heliograph_outbox_rows 0.0")
+FIGURES = (
+    "heliograph_broker_up 1.0",
+    "heliograph_database_up 1.0",
+    "heliograph_outbox_rows 0.0",
+    "heliograph_unsigned_leaves 0.0",
+)
 
 
 def test_livez_asks_nobody(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""A ledger of one's own: a committed database, an empty outbox, a mirror in a folder of the test."""
+"""A ledger of one's own: a committed database, an empty outbox, a mirror and a tile store in folders of the test."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from django.db import connections
 from pytest_django import Settings
 
+from hub.environment import tile_storage
 from hub.ledger import leaf
 from hub.ledger.leaf import Leaf
 from hub.ledger.mirror import Mirror
@@ -20,6 +21,7 @@ from hub.ledger.tlog.merkle import leaf_hash, root_of
 def ledger(committed_db: None, settings: Settings, tmp_path: Path) -> Mirror:
     """Nothing waits, and the mirror (which is returned) knows of every leaf."""
     settings.MIRROR_DIR = tmp_path / "mirror"
+    settings.STORAGES = settings.STORAGES | {"ledger": tile_storage("NOWHERE", tmp_path / "tiles")}
     drain()
     return Mirror()
 

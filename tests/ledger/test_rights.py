@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connections, transaction
 
+from hub import checkup
 from hub.ledger import grants
 from hub.ledger.mirror import Mirror
 from hub.ledger.record import record
 from hub.ledger.sequence import drain
+from hub.ledger.signer import MustNotSign
+from hub.ledger.tile_store import Contradiction
+from hub.ledger.tlog.merkle import Frontier
 from tests.cluster import postgres
+from tests.ledger.growing import grow, leaf_hashes, sign
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
@@ -22,6 +28,12 @@ ANOTHER = "INSERT INTO ledger_outbox (id, event) VALUES (gen_random_uuid(), '')"
 A_LEAF = """INSERT INTO ledger_leaf
     SELECT size, sha256('\\x0041'::bytea), 'A', 'a.b', 'system:x', now(), '{}' FROM ledger_frontier"""
 FIRST = "ledger_leaf_000000"
+
+CHECKPOINT = """INSERT INTO ledger_checkpoint (origin, size, root, note, signed_at)
+    VALUES ('x', 1, sha256(''), '', now())"""
+COSIGNATURE = """INSERT INTO ledger_cosignature (checkpoint_id, witness, line, cosigned_at)
+    SELECT id, 'w', gen_random_uuid()::text, now() FROM ledger_checkpoint LIMIT 1"""
+MINIMUM = "INSERT INTO ledger_minimum (index, raised_at, reason) VALUES (7, now(), 'x')"
 
 #                                                                    application  sequencer  owner
 MATRIX = [
@@ -59,6 +71,22 @@ MATRIX = [
     ("UPDATE ledger_epoch SET number = 10", DENIED, DENIED, REFUSED),
     ("DELETE FROM ledger_epoch", DENIED, DENIED, REFUSED),
     ("TRUNCATE ledger_epoch", DENIED, DENIED, REFUSED),
+    (CHECKPOINT, DENIED, ALLOWED, ALLOWED),
+    ("SELECT note FROM ledger_checkpoint", ALLOWED, ALLOWED, ALLOWED),
+    ("UPDATE ledger_checkpoint SET size = size - 1", DENIED, DENIED, REFUSED),
+    ("DELETE FROM ledger_checkpoint", DENIED, DENIED, REFUSED),
+    ("TRUNCATE ledger_checkpoint CASCADE", DENIED, DENIED, REFUSED),
+    (COSIGNATURE, DENIED, ALLOWED, ALLOWED),
+    ("SELECT line FROM ledger_cosignature", ALLOWED, ALLOWED, ALLOWED),
+    ("UPDATE ledger_cosignature SET line = ''", DENIED, DENIED, REFUSED),
+    ("DELETE FROM ledger_cosignature", DENIED, DENIED, REFUSED),
+    ("TRUNCATE ledger_cosignature", DENIED, DENIED, REFUSED),
+    (MINIMUM, DENIED, DENIED, ALLOWED),
+    ("SELECT index FROM ledger_minimum", ALLOWED, ALLOWED, ALLOWED),
+    ("UPDATE ledger_minimum SET index = 0", DENIED, DENIED, REFUSED),
+    ("DELETE FROM ledger_minimum", DENIED, DENIED, REFUSED),
+    ("TRUNCATE ledger_minimum", DENIED, DENIED, REFUSED),
+    ("ALTER TABLE ledger_leaf DETACH PARTITION ledger_leaf_000000", DENIED, DENIED, None),
     ("SELECT entry FROM ledger_reading", ALLOWED, DENIED, ALLOWED),
     ("INSERT INTO ledger_reading SELECT * FROM ledger_reading", DENIED, DENIED, None),
     ("UPDATE ledger_reading SET action = 'x.y'", DENIED, DENIED, REFUSED),
@@ -83,6 +111,11 @@ def a_full_ledger(ledger: Mirror) -> None:
         drain()
         with transaction.atomic():
             record("signal.withdrawn", actor="partner:acme", at=NOON, subjects=["signal:x"], private={"value": "x"})
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM ledger_checkpoint)")
+        if not cursor.fetchone()[0]:
+            for statement in (CHECKPOINT, COSIGNATURE, MINIMUM.replace("7", "1")):
+                cursor.execute(statement)
 
 
 def outcome(alias: str, statement: str) -> str:
@@ -165,3 +198,69 @@ def test_giving_rights_again_takes_back_what_was_given_by_hand(committed_db: Non
     assert outcome(APP, "SELECT event FROM ledger_outbox") == DENIED
     assert outcome(APP, "UPDATE ledger_frontier SET root = ''") == DENIED
     assert outcome(APP, ANOTHER) == ALLOWED
+
+
+BY_A_SUPERUSER = [  # the triggers stop even it, until it switches them off: of that, only the tree can tell
+    ("UPDATE ledger_leaf SET action = 'x.y'", REFUSED, ALLOWED),
+    ("DELETE FROM ledger_leaf", REFUSED, ALLOWED),
+    ("TRUNCATE ledger_leaf", REFUSED, ALLOWED),
+    ("UPDATE ledger_frontier SET root = ''", REFUSED, ALLOWED),
+    ("DELETE FROM ledger_checkpoint", REFUSED, ALLOWED),
+    ("UPDATE ledger_minimum SET index = 0", REFUSED, ALLOWED),
+    ("UPDATE ledger_leaf SET entry = 'x'", REFUSED, "ledger_leaf_hash_is_of_its_entry"),
+]
+
+
+@pytest.mark.parametrize(("statement", "at_once", "without_triggers"), BY_A_SUPERUSER)
+def test_what_a_superuser_can_do(a_full_ledger: None, statement: str, at_once: str, without_triggers: str) -> None:
+    for before, expected in (("origin", at_once), ("replica", without_triggers)):
+        with postgres.bootstrap_connection(connections[APP].settings_dict["NAME"]) as superuser:
+            superuser.execute(f"SET session_replication_role = {before}")
+            superuser.execute("BEGIN")
+            try:
+                superuser.execute(statement)
+            except psycopg.Error as error:
+                said = str(error)
+                assert ("append-only" in said) is (expected == REFUSED)
+                assert expected == REFUSED or expected in said
+            else:
+                assert expected == ALLOWED
+            superuser.execute("ROLLBACK")
+
+
+def test_what_a_superuser_rewrote_is_never_signed(ledger: Mirror) -> None:
+    grow(3)
+    sign()
+    with postgres.bootstrap_connection(connections[APP].settings_dict["NAME"]) as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute(
+            "UPDATE ledger_leaf SET entry = 'another', leaf_hash = sha256('\\x00'::bytea || 'another')"
+            " WHERE index = (SELECT size - 1 FROM ledger_frontier)"
+        )
+        hashes = leaf_hashes()
+        tree = Frontier()
+        tree.extend(hashes)
+        superuser.execute("UPDATE ledger_frontier SET hashes = %s, root = %s", [tree.packed(), tree.root()])
+    ledger.state_file.unlink()  # a superuser of the machine, too
+    grow(1)
+    with pytest.raises((MustNotSign, Contradiction)):
+        sign()
+
+
+def test_the_doctor_counts_every_right_beyond_the_table(committed_db: None) -> None:
+    grants.apply()
+    assert grants.excess(APP) == grants.excess(LEDGER) == []
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute("GRANT UPDATE (root) ON ledger_frontier TO heliograph_app")
+        cursor.execute("GRANT SELECT ON ledger_leaf_000000 TO heliograph_app")
+        cursor.execute("GRANT EXECUTE ON FUNCTION ledger_make_room() TO heliograph_app")
+        cursor.execute("GRANT TRUNCATE ON ledger_leaf TO heliograph_ledger")
+    assert grants.excess(APP) == [
+        "UPDATE on ledger_frontier",
+        "SELECT on ledger_leaf_000000",
+        "call ledger_make_room()",
+    ]
+    assert grants.excess(LEDGER) == ["TRUNCATE on ledger_leaf"]
+    assert [(each.subject, each.verdict) for each in checkup.rights()] == [("rights", "failure")] * 2
+    grants.apply()
+    assert [(each.subject, each.verdict) for each in checkup.rights()] == [("rights", "ok")] * 2

@@ -316,7 +316,7 @@ def test_once_makes_leaves_and_stops(ledger: Mirror, capsys: pytest.CaptureFixtu
     with transaction.atomic():
         record("signal.withdrawn", actor=ACME, at=NOON)
     call_command("sequence", "--once")
-    assert capsys.readouterr().out == "Made 1 leaves.\n"
+    assert capsys.readouterr().out == f"Made 1 leaves, signed a checkpoint of {size()}.\n"
 
 
 def _parameters(alias: str) -> dict[str, str]:
