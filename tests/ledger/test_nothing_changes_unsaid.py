@@ -20,8 +20,9 @@ from heliograph_client import statements
 from pytest_django import Settings
 
 from hub.ledger.record import record
-from hub.staff import accounts
-from hub.staff.roles import Role
+from hub.staff import accounts, approvals
+from hub.staff.approvals import Act
+from hub.staff.roles import Capability, Role
 from partners.api.failures import failures
 from partners.core.states import KeyState, MembershipState
 from partners.lifecycle.end_membership import end_membership
@@ -38,7 +39,7 @@ from signals.lifecycle.import_warning_list import import_list, remove_list
 from signals.lifecycle.notices import forget_notices
 from signals.lifecycle.quarantine import settle_fallen_keys
 from signals.models import Endpoint, Signal
-from tests.admin.scene import misp_list
+from tests.admin.scene import a_person, misp_list
 from tests.api.routes import Operation, operations
 from tests.builders import (
     KeyPair,
@@ -62,6 +63,15 @@ pytestmark = pytest.mark.usefixtures("committed_db")
 STAFF: dict[str, Any] = {"actor": "staff:7"}
 YEAR = timedelta(days=366)
 LONG = "a long and pleasant sentence"
+
+NOTHING = Act(
+    name="test.nothing",
+    meaning="Do nothing",
+    to_propose=Capability.STAFF_MANAGE,
+    to_approve=Capability.STAFF_MANAGE,
+    perform=lambda approval, who: "Nothing was done.",
+    describe=lambda approval: [("what", "nothing")],
+)
 
 # What may change without a leaf, and why. Everything else that a transaction changes has a leaf in that transaction.
 _DIARY = "what came of sending; what was sent has its disclosure, written before the first byte left"
@@ -118,6 +128,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path) -> Iterator[Watch]:
+    monkeypatch.setitem(approvals.ACTS, NOTHING.name, NOTHING)
     settings.KEYS_DIR = tmp_path / "keys"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes its time
     with watching(monkeypatch) as watch:
@@ -306,6 +317,16 @@ def peoples_verbs(watch: Watch) -> None:
         accounts.renew_password(robin, at=now(), **STAFF)
         accounts.switch_off(robin, at=now(), **STAFF)
         accounts.switch_on(robin, at=now(), **STAFF)
+    sits, stands = a_person("sits", Role.OPERATOR), a_person("stands", Role.OPERATOR)
+    asked: dict[str, Any] = {"by": sits, "subject": f"staff:{robin.pk}", "facts": {}, "reason": "the test's"}
+    for decide in (
+        lambda proposal: approvals.approve(proposal.pk, by=stands, at=now()),
+        lambda proposal: approvals.refuse(proposal.pk, by=stands, reason="no", at=now()),
+        lambda proposal: approvals.withdraw(proposal.pk, by=sits, at=now()),
+        lambda proposal: approvals.expire_proposals(at=now() + YEAR),
+    ):
+        with watch.door("approvals"):
+            decide(approvals.propose(NOTHING, **asked, at=now()))
     with watch.door("failed authentications"):
         failures.forget()
         failures.note("0123456789", "unknown", partner_slug=None, at=now())
