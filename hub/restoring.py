@@ -29,8 +29,10 @@ from hub.staff.accounts import set_roles, switch_off
 from hub.staff.roles import Role
 from hub.vault import keyring
 from partners import public
+from partners.core.limits import OwnLimits
 from partners.core.programmes import ProgrammeSettings
 from partners.lifecycle.begin_membership import Terms
+from partners.lifecycle.change_limits import change_limits
 from partners.lifecycle.change_membership import change_membership
 from partners.lifecycle.change_programme import change_programme
 from partners.lifecycle.end_membership import end_membership
@@ -149,6 +151,10 @@ def _change_membership(said: _Said, at: datetime) -> None:
     change_membership(said.subjects["partner"], said.subjects["programme"], terms, actor=ACTOR, at=at)
 
 
+def _change_limits(said: _Said, at: datetime) -> None:
+    change_limits(said.subjects["partner"], OwnLimits(**_after(said)), actor=ACTOR, at=at)
+
+
 def _change_programme(said: _Said, at: datetime) -> None:
     after = _after(said)
     settings = ProgrammeSettings(
@@ -246,6 +252,7 @@ _VERBS: dict[str, Callable[[_Said, datetime], object]] = {
     "membership.suspended": lambda said, at: suspend_membership(
         said.subjects["partner"], said.subjects["programme"], actor=ACTOR, at=at
     ),
+    "partner.limits-changed": _change_limits,
     "partner.left": lambda said, at: part_with_partner(said.subjects["partner"], actor=ACTOR, at=at),
     "partner.probation-began": lambda said, at: begin_probation(said.subjects["partner"], actor=ACTOR, at=at),
     "partner.suspended": lambda said, at: suspend_partner(said.subjects["partner"], actor=ACTOR, at=at),

@@ -115,7 +115,9 @@ ACTIONS: dict[str, Action] = {
     "partner.changed": Action("A partner's record was changed.", to_partner=True),
     "partner.enrolled": Action("A partner was enrolled.", to_partner=True),
     "partner.left": Action("A partner left the hub.", mirrored=True, to_partner=True),
-    "partner.limits-changed": Action("How much a partner may ask of the hub was changed.", to_partner=True),
+    "partner.limits-changed": Action(
+        "How much a partner may ask of the hub was changed.", mirrored=True, to_partner=True
+    ),
     "partner.probation-began": Action("A partner was put on probation: its signals wait for a person.", mirrored=True),
     "partner.probation-ended": Action("A partner's probation ended."),
     "partner.resumed": Action("A suspended partner was resumed.", to_partner=True),

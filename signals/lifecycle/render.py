@@ -107,7 +107,7 @@ class _Programme:
     def _last_word(self, endpoint: Endpoint) -> Post | None:
         channel = {"partner_id": endpoint.partner_id, "programme_id": endpoint.programme_id}
         walk = Walk.objects.filter(**channel, channel=channel_of(endpoint)).order_by("-id").first()
-        if walk is not None:
+        if walk is not None and endpoint.verified_at is not None:  # an address that never answered is told nothing
             return letters.farewell(endpoint, self.token, self.slug, walk, at=self.at)
         with transaction.atomic():
             if Endpoint.objects.filter(id=endpoint.id, lease_token=self.token).update(lease_token=None):

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 
 from hub.ledger.record import record
 from hub.vault import keyring
+from partners import public
 from signals.core.backoff import Schedule, wait_after
 from signals.core.breaker import Breaker, after_failure
 from signals.core.endpoints import STATE_OF, Letter, Stop
@@ -200,13 +201,19 @@ def _mark(post: Post, outcome: Outcome, *, at: datetime) -> None:
     endpoint = post.endpoint
     if outcome.gone:
         switch_off(endpoint, Stop.GONE, at=at)
-    elif outcome.delivered and post.letter is Letter.FAREWELL:
+    elif outcome.delivered and post.letter is Letter.FAREWELL and _has_left(endpoint, at=at):
         switch_off(endpoint, Stop.MEMBERSHIP_ENDED, at=at)
     elif outcome.delivered and post.letter is Letter.CHALLENGE:
         Endpoint.objects.filter(id=endpoint.id).update(verified_at=at)
         _tell("endpoint.verified", NoticeKind.ENDPOINT_VERIFIED, endpoint, at=at)
     if outcome.delivered and endpoint.failing_told_at is not None:
         _tell("endpoint.recovered", NoticeKind.ENDPOINT_RECOVERED, endpoint, at=at)
+
+
+def _has_left(endpoint: Endpoint, *, at: datetime) -> bool:
+    """Whether its partner is still gone: one that came back while the last word was in the air walks anew by itself."""
+    members = public.programmes_of(endpoint.partner_id, at=at)
+    return all(member.programme_id != endpoint.programme_id or member.state == "ended" for member in members)
 
 
 def _tell(action: str, kind: NoticeKind, endpoint: Endpoint, *, at: datetime) -> None:

@@ -21,8 +21,10 @@ from hub.ledger.sequence import drain
 from hub.staff.accounts import add_account, renew_password, set_roles, switch_off
 from hub.staff.roles import Role, roles_of
 from partners import public
+from partners.core.limits import OwnLimits
 from partners.core.programmes import ProgrammeSettings
 from partners.lifecycle.begin_membership import Terms
+from partners.lifecycle.change_limits import change_limits
 from partners.lifecycle.change_membership import change_membership
 from partners.lifecycle.change_programme import change_programme
 from partners.lifecycle.probation import begin_probation
@@ -68,6 +70,7 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     stop_again(gone, reason=Stop.GONE, **who)
     retire_key(spare.kid, partner_slug=acme.slug, **who)
     begin_probation(acme.slug, **who)
+    change_limits(birch.slug, OwnLimits(requests_per_second=3), **who)
     with_gate = ProgrammeSettings(("grooming",), ("url",), {"*": 7}, agreement_version=2)
     change_programme("rights", "Rights", with_gate, **who)
     set_roles(sam, [Role.ANALYST], **who)
@@ -97,6 +100,7 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
         assert f"Endpoint {moved} of birch-rights is stopped" in said
         assert SigningKey.objects.get(kid=spare.kid).state == "retired"
         assert Partner.objects.get(slug=acme.slug).is_probationary
+        assert Partner.objects.get(slug=birch.slug).requests_per_second == 3
         programme.refresh_from_db()
         assert (programme.violations, programme.retention_days, programme.agreement_version) == (
             ["grooming"],

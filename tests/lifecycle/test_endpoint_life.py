@@ -165,6 +165,19 @@ def test_an_address_that_never_repeated_its_challenge_gets_nothing_after_a_membe
     assert set(kinds(world)[1:]) == {"endpoint.challenge"}
 
 
+def test_an_address_that_never_repeated_its_challenge_gets_no_last_word_either(world: World) -> None:
+    added = world.add()
+    world.say()
+    go()
+    change_endpoint(added.endpoint.id, url=world.receiver.url + "/else", **world.whose)
+    world.receiver.behave(accepts(204))
+    end_membership("birch-chat", "csea", actor="staff:1", at=now())
+    mark_leaving(at=now())
+    go()
+    assert (row(added).state, row(added).state_reason) == ("disabled", "membership-ended")
+    assert "membership.ended" not in kinds(world)
+
+
 def test_a_challenged_address_that_is_gone_switches_the_endpoint_off(world: World) -> None:
     world.receiver.behave(refuses(410))
     added = world.add(is_verified=False)

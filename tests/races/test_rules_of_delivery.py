@@ -143,6 +143,21 @@ def test_6_the_last_word_to_who_left_and_a_fresh_start_should_it_return() -> Non
     assert world.bodies[-1][1]["listed"]
 
 
+def test_6_who_comes_back_while_its_last_word_is_in_the_air_goes_on_without_being_asked() -> None:
+    world = hooked()
+    world.say()
+    world.post()
+    end_membership("birch-chat", "csea", actor="staff:1", at=now())
+    mark_leaving(at=now())
+    last = world.take_off()
+    assert last is not None
+    begin_membership("birch-chat", "csea", Terms(), actor="staff:1", at=now())
+    settling.settle([(last, TAKEN)], at=now())
+    world.post()
+    assert world.row.state == "active"
+    assert len(world.bodies[-1][1]["items"]) == 1
+
+
 # ---------------------------------------------------------------- rule 7
 def test_7_a_retry_keeps_its_id_and_never_reaches_further() -> None:
     def scenario() -> None:
