@@ -20,7 +20,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import transaction
 
-from hub.ledger import serving
+from hub.ledger import rebuild, serving
 from hub.ledger.epochs import record_restored, renew_epoch
 from hub.ledger.leaf import Leaf
 from hub.ledger.mirror import Mirror
@@ -63,13 +63,17 @@ class Restored:
     skipped: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     epoch: int = 0
+    brought_back: int = 0  # leaves, from the tiles
 
 
 def restore(*, size: int, at: datetime) -> Restored:
-    """Apply the mirror's leaves from index `size` on, renew the epoch, and put the mirror aside.
+    """Apply the mirror's leaves from index `size` on, renew the epoch, bring lost leaves back, put the mirror aside.
 
-    `size` is the restored tree's. May be run again when it was interrupted: every verb it calls changes nothing twice.
+    `size` is the restored tree's. May be run again when it was interrupted: every verb it calls changes nothing twice,
+    and the leaves come back only after all that the journal says beyond `size` was applied. Raises CannotRebuild and
+    StoreAway before anything was done.
     """
+    missing = rebuild.plan()
     result = Restored()
     mirror = Mirror()
     for index, leaf in mirror.journal(size):
@@ -87,8 +91,10 @@ def restore(*, size: int, at: datetime) -> Restored:
     with transaction.atomic():
         Session.objects.all().delete()  # those that ended since would go on
         result.epoch = renew_epoch("restored", actor=ACTOR, at=at)
-        record_restored(actor=ACTOR, at=at)
+        record_restored(actor=ACTOR, at=at, brought_back=missing.leaves if missing else 0)
         tell_restored(epoch=result.epoch, at=at)
+    if missing:
+        result.brought_back = rebuild.carry_out(missing)
     mirror.archive(at=at)
     serving.forget()
     return result

@@ -45,7 +45,7 @@ def origin() -> str:
     return str(settings.LEDGER_ORIGIN)
 
 
-def keys() -> list[NoteKey]:
+def public_keys() -> list[NoteKey]:
     """Every key that signs or ever signed checkpoints, the newest first."""
     publics = [base64.urlsafe_b64decode(f"{x}=") for x in checkpoint_keys.every_public()]
     return [NoteKey(origin(), ED25519, public) for public in publics]
@@ -53,7 +53,7 @@ def keys() -> list[NoteKey]:
 
 def vkeys() -> list[str]:
     """The same as vkeys (C2SP signed-note), which a verifier keeps."""
-    return [key.vkey() for key in keys()]
+    return [key.vkey() for key in public_keys()]
 
 
 def policy_text() -> str:

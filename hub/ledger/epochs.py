@@ -23,8 +23,8 @@ def renew_epoch(reason: str, *, actor: str, at: datetime) -> int:
     return number
 
 
-def record_restored(*, actor: str, at: datetime) -> None:
-    """Record database.restored with how far the ledger had come and how far the restored one has.
+def record_restored(*, actor: str, at: datetime, brought_back: int = 0) -> None:
+    """Record database.restored with how far the ledger had come, how far the restored one has, and what is rebuilt.
 
     Call it in the transaction that renews the epoch; `Mirror().archive()` follows once it has committed.
     """
@@ -32,7 +32,11 @@ def record_restored(*, actor: str, at: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT size, encode(root, 'hex') FROM ledger_tree")
         size, root = cursor.fetchone()
-    facts: dict[str, leaf.Json] = {"restored_size": size, "restored_root": root}
+    facts: dict[str, leaf.Json] = {
+        "restored_size": size,
+        "restored_root": root,
+        "leaves_brought_back": brought_back,
+    }
     if remembered is not None:
         facts |= {"lost_size": remembered.size, "lost_root": remembered.root, "lost_epoch": remembered.epoch}
     record("database.restored", actor=actor, at=at, facts=facts)

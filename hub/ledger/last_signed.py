@@ -8,16 +8,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from django.conf import settings
 
-from hub.ledger import leaf
+from hub.ledger import checkpoints, leaf
+from hub.ledger.tile_store import CHECKPOINT, TileStore
 from hub.ledger.tlog.checkpoint import Checkpoint, NotACheckpoint
 from hub.ledger.tlog.note import NotANote, open_note
 from hub.vault.folder import sync_folder
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # of a checkpoint whose time is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,17 @@ class LastSigned:
         except (msgspec.DecodeError, NotACheckpoint, NotANote, ValueError) as error:
             raise ValueError(f"{self.file} does not hold the last checkpoint: {error}") from error
 
+    def recall(self, store: TileStore, *others: Known) -> Known | None:
+        """The last one, where the file is lost: the largest of `others` and of what the tile store holds.
+
+        Raises StoreAway: without the store nobody knows what was published.
+        """
+        known = self.read()
+        if known is not None:
+            return known
+        found = [*others, *_in_store(store)]
+        return max(found, key=lambda each: each.size, default=None)
+
     def write(self, known: Known) -> None:
         """Put another in its place; it is on the disk when this returns. Only while holding `lock`."""
         draft = self.file.with_suffix(".draft")
@@ -83,3 +97,17 @@ class LastSigned:
             yield
         finally:
             os.close(descriptor)
+
+
+def _in_store(store: TileStore) -> list[Known]:
+    """The checkpoint beside the tiles, if it is of our log and bears a key's signature that was ever ours."""
+    note = store.get(CHECKPOINT)
+    if note is None:
+        return []
+    read = open_note(note)
+    ours = [key for key in checkpoints.public_keys() if any(map(key.made, read.signatures))]
+    if not ours or Checkpoint.parse(read.text).origin != checkpoints.origin():
+        return []
+    for key in ours:
+        key.check(read)
+    return [Known.of(note, signed_at=_LONG_AGO)]

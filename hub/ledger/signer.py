@@ -79,10 +79,10 @@ class Signer:
         Raises MustNotSign, LeavesGone, Contradiction (each until a person has acted), StoreAway, psycopg's errors;
         after any of them nothing was signed, or what was signed is known for ever and will be published next time.
         """
-        known = self.last.read()
         if not self.is_settled:
-            self._settle(known)
+            self._settle()
             self.is_settled = True
+        known = self.last.read()
         size, root = self._tree()
         if not self._is_due(known, size):
             return None
@@ -131,7 +131,7 @@ class Signer:
         with self.last.lock():
             if self.last.read() != known:
                 return None
-            if tree.frontier(size, self.store).root() != root:
+            if tree.frontier(size, within=size, store=self.store).root() != root:
                 raise NotProven("The tiles have another root than the database.")
             if known is not None:
                 proof = tree.consistency(known.size, size, self.store)
@@ -144,10 +144,28 @@ class Signer:
             self.last.write(signed)
             return signed
 
-    def _settle(self, known: Known | None) -> None:
-        """Publish what was signed by a signer that was killed before it could."""
-        if known is not None and self._tree()[0] >= known.size:
+    def _settle(self) -> None:
+        """Publish what was signed by a signer that was killed before it could; look for it where the file is lost."""
+        known = self.last.read()
+        if known is None:
+            known = self.last.recall(self.store, *self._published())
+            if known is not None:
+                with self.last.lock():
+                    self.last.write(known)
+        elif self._tree()[0] >= known.size:
             self._publish(known)
+
+    def _published(self) -> list[Known]:
+        rows = self.connection.execute(
+            "SELECT note, signed_at FROM ledger_checkpoint WHERE origin = %s ORDER BY id DESC LIMIT 1",
+            [checkpoints.origin()],
+        )
+        found = []
+        for note, signed_at in rows:
+            assert isinstance(note, bytes)
+            assert isinstance(signed_at, datetime)
+            found.append(Known.of(note, signed_at=signed_at))
+        return found
 
     def _publish(self, signed: Known) -> None:
         self.connection.execute(

@@ -29,11 +29,14 @@ def consistency(old: int, new: int, store: TileStore | None = None) -> list[byte
     return consistency_proof(old, new, nodes(new, store))
 
 
-def frontier(size: int, store: TileStore | None = None) -> Frontier:
-    """The compact frontier of the tree of `size` leaves: its root, and all that going on from it needs."""
+def frontier(size: int, *, within: int, store: TileStore | None = None) -> Frontier:
+    """The compact frontier of the first `size` leaves: their root, and all that going on from them needs.
+
+    `within` is the size of a checkpoint that covers them: of other sizes there may be no tiles.
+    """
     names, start = [], 0
     for level in reversed(range(size.bit_length())):
         if size >> level & 1:
             names.append((level, start >> level))
             start += 1 << level
-    return Frontier(size, list(nodes(size, store)(names)))
+    return Frontier(size, list(nodes(within, store)(names)))

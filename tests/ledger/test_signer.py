@@ -44,7 +44,7 @@ def test_a_checkpoint_says_the_tree_and_is_signed_with_the_ledgers_own_key(ledge
     assert published is not None
     note = open_note(published.note)
     assert Text.parse(note.text) == Text("hub.test/ledger", published.size, merkle.root_of(leaf_hashes()))
-    [key] = checkpoints.keys()
+    [key] = checkpoints.public_keys()
     key.check(note)
     assert checkpoints.vkeys()[0].startswith("hub.test/ledger+")
     assert published.cosigned == ()

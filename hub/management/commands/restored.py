@@ -6,8 +6,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.utils import timezone
 
-from hub.ledger import mirror
+from hub.ledger import mirror, rebuild
 from hub.ledger.mirror import Mirror
+from hub.ledger.tile_store import StoreAway
 from hub.restoring import restore
 
 
@@ -27,13 +28,21 @@ class Command(BaseCommand):
         """Look, say what is found, do it when told to."""
         standing = mirror.standing(connection)
         self.stdout.write(standing.sentence)
-        if not standing.is_behind:
+        try:
+            missing = rebuild.plan()
+        except (rebuild.CannotRebuild, StoreAway) as error:
+            raise CommandError(f"{error} Nothing was done.") from error
+        if not standing.is_behind and missing is None:
             return
         waiting = sum(1 for _ in Mirror().journal(standing.size))
         self.stdout.write(f"The mirror remembers {waiting} leaves that the restored ledger of {standing.size} lacks.")
+        if missing is not None:
+            self.stdout.write(f"{missing.leaves} leaves that were under a checkpoint come back from the tiles.")
         if not options["yes"]:
             raise CommandError("Stop web, workers and sequencer, then run this again with --yes.")
         result = restore(size=standing.size, at=timezone.now())
+        if result.brought_back:
+            self.stdout.write(f"brought back: {result.brought_back} leaves")
         for action, count in sorted(result.applied.items()):
             self.stdout.write(f"applied again: {count} of {action}")
         for sentence in result.stopped:
