@@ -22,6 +22,7 @@ KEYS_DIR = Path(environment.text("HELIOGRAPH_KEYS_DIR", str(HOME / "keys")))  # 
 KEY_ENCRYPTION_KEY = environment.text("HELIOGRAPH_KEY_ENCRYPTION_KEY")  # base64 of 32 bytes; empty: a file in KEYS_DIR
 LEDGER_DIR = Path(environment.text("HELIOGRAPH_LEDGER_DIR", str(HOME / "ledger")))  # the log's tiles, unless in S3
 MIRROR_DIR = Path(environment.text("HELIOGRAPH_MIRROR_DIR", str(HOME / "mirror")))  # what a restored backup forgets
+EXPORTS_DIR = Path(environment.text("HELIOGRAPH_EXPORTS_DIR", str(HOME / "exports")))  # of workers and web alike
 
 # ---------------------------------------------------------------- who we are
 HUB_ID = environment.text("HELIOGRAPH_HUB_ID", "heliograph.localhost")  # `aud` of every statement
@@ -183,6 +184,7 @@ LEASE_SECONDS = environment.number("HELIOGRAPH_LEASE_SECONDS", 20, minimum=5, ma
 TOMBSTONE_DAYS = environment.number("HELIOGRAPH_TOMBSTONE_DAYS", 90, minimum=1, maximum=3650)
 PURGE_AFTER_DAYS = environment.number("HELIOGRAPH_PURGE_AFTER_DAYS", 30, minimum=0, maximum=3650)
 ATTEMPT_DAYS = environment.number("HELIOGRAPH_ATTEMPT_DAYS", 30, minimum=1, maximum=3650)
+EXPORT_DAYS = environment.number("HELIOGRAPH_EXPORT_DAYS", 7, minimum=1, maximum=365)  # then a bundle's file is erased
 # After a recall, how long a channel that had the signal may take to acknowledge it before somebody should ask.
 RECALL_OVERDUE_HOURS = environment.number("HELIOGRAPH_RECALL_OVERDUE_HOURS", 24, minimum=1, maximum=24 * 90)
 DELIVERY_TIMEOUT_SECONDS = environment.number("HELIOGRAPH_DELIVERY_TIMEOUT_SECONDS", 9, minimum=1, maximum=120)

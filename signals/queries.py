@@ -178,10 +178,11 @@ class Due:
     publish: bool
     deliver: bool
     notices: bool
+    exports: bool
 
 
 def due() -> Due:
-    """Whether there is something to verify, to publish, to deliver, to tell."""
+    """Whether there is something to verify, to publish, to deliver, to tell, to export."""
     with connection.cursor() as cursor:
         cursor.execute(_DUE, {"epoch": current_epoch(), "recalled": list(RECALLED)})
         row = cursor.fetchone()
@@ -246,5 +247,7 @@ SELECT
     OR EXISTS (SELECT 1 FROM signals_head AS head LEFT JOIN signals_recallplace AS place USING (programme_id)
                 WHERE EXISTS (SELECT 1 FROM signals_change AS change
                                WHERE change.programme_id = head.programme_id AND change.kind = ANY (%(recalled)s)
-                                 AND change.position > coalesce(place.position, 0)))
+                                 AND change.position > coalesce(place.position, 0))),
+  EXISTS (SELECT 1 FROM signals_export WHERE state = 'pending' AND next_attempt_at <= clock_timestamp())
+    AND NOT EXISTS (SELECT 1 FROM signals_export WHERE state = 'pending' AND lease_until > clock_timestamp())
 """  # noqa: S608  constants

@@ -12,11 +12,13 @@ from celery import shared_task
 from django.utils import timezone
 
 from hub.ledger import serving
+from hub.ledger.export.own_log import own_log
 from hub.staff.approvals import expire_proposals
 from signals import queries, wake
 from signals.lifecycle.days import drop_attempts, keep_days_ahead
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
+from signals.lifecycle.exports import end_exports, make_next
 from signals.lifecycle.failing import mail_failing, mark_failing
 from signals.lifecycle.farewell import mark_leaving
 from signals.lifecycle.key_news import tell_key_events
@@ -86,6 +88,7 @@ def sweep(**_: object) -> None:
     for is_due, nudge in (
         *((due.notices, wake.notices), (due.verify, wake.verify)),
         *((due.publish, wake.publish), (due.deliver, wake.deliver)),
+        (due.exports, wake.exports),
     ):
         if is_due:
             nudge()
@@ -108,6 +111,13 @@ def mail(**_: object) -> None:
         mail_failing(at=timezone.now())
 
 
+@shared_task(name="signals.exports")
+def exports(**_: object) -> None:
+    """Make the exports that were asked for, one at a time; a task of its own, for one may take an hour."""
+    while serving.may_serve() and make_next(own_log(), clock=timezone.now):
+        pass
+
+
 @shared_task(name="signals.purge")
 def purge(**_: object) -> None:
     """Erase what was removed long enough ago; drop what is kept no longer, and the keys of spent months."""
@@ -119,6 +129,7 @@ def purge(**_: object) -> None:
             break
     destroy_spent_months(at=at)
     drop_attempts()
+    end_exports(at=at)
 
 
 def _tell() -> None:

@@ -46,6 +46,11 @@ def notices() -> None:
     transaction.on_commit(lambda: _send("signals.notices"))
 
 
+def exports() -> None:
+    """There may be an export to make."""
+    transaction.on_commit(lambda: _send("signals.exports"))
+
+
 def changed(programme_id: int, head: int) -> None:
     """A programme's feed has moved to this head: whoever waits for it may look."""
     transaction.on_commit(lambda: _announce(CHANGED, f"feed {programme_id} {head}"))

@@ -25,7 +25,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "What partners say": ("submission", "statement"),
     "What happens to signals": ("signal", "hold", "legal-hold"),
     "What leaves the hub": ("feed", "delivery", "notices"),
-    "Who is shown what by hand": ("value", "attempt"),
+    "Who is shown what by hand": ("value", "attempt", "export"),
     "Companies, programmes and memberships": ("partner", "programme", "membership"),
     "Signing keys and API keys": ("key", "api-key"),
     "Webhook endpoints": ("endpoint",),
@@ -77,6 +77,13 @@ ACTIONS: dict[str, Action] = {
     "endpoint.secret-rotated": Action("An endpoint got a new signing secret.", mirrored=True, to_partner=True),
     "endpoint.verified": Action("An endpoint repeated the challenge sent to its address.", to_partner=True),
     "epoch.renewed": Action("A new epoch began: every channel walks again.", mirrored=True),
+    "export.asked": Action("A member of staff asked for an export of the ledger; holds what was asked for."),
+    "export.denied": Action("Somebody of the staff without the right asked for an export of the ledger."),
+    "export.downloaded": Action("The file of an export was handed out."),
+    "export.ended": Action("The file of an export was erased: its time was over."),
+    "export.failed": Action("An export could not be made."),
+    "export.made": Action("An export of the ledger was made; holds its counts, its checkpoint and its file's SHA-256."),
+    "export.opened": Action("An export opened what was said about these signals; recorded before it was read."),
     "feed.acknowledged": Action(
         "A partner said that it has applied a programme's feed up to some place.", to_partner=True
     ),

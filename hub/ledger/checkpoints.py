@@ -40,6 +40,11 @@ def at_least(size: int) -> Signed | None:
     return _first(_published().filter(size__gte=size).order_by("size", "-id"))
 
 
+def at_most(size: int) -> Signed | None:
+    """The largest published tree of at most `size` leaves, in its newest checkpoint; None where there is none."""
+    return _first(_published().filter(size__lte=size).order_by("-size", "-id"))
+
+
 def origin() -> str:
     """The log's name, the first line of every checkpoint: a URL without its scheme."""
     return str(settings.LEDGER_ORIGIN)

@@ -6,9 +6,11 @@ delivery    webhook endpoints, their attempts, and what was disclosed
 notices     what the hub tells one partner
 recall      what partners tell the hub after a recall: how far they are, and receipts
 screening   warning lists of well-known harmless values, and keys that fell
+exports     exports of the ledger and how far their making is
 """
 
 from signals.models.delivery import Attempt, Disclosure, Endpoint, FormerSecret
+from signals.models.exports import Export, ExportState
 from signals.models.feed import Change, Head, Route, Signal, Walk
 from signals.models.notices import Notice, NoticeHead, RecallPlace
 from signals.models.recall import Acknowledgement, RecalledSignal, Receipt
@@ -22,6 +24,8 @@ __all__ = [
     "Disclosure",
     "Distrust",
     "Endpoint",
+    "Export",
+    "ExportState",
     "FormerSecret",
     "Head",
     "Notice",

@@ -113,12 +113,21 @@ UNSAID: dict[str, str] = {
 
 # Functions that open a transaction and are not walked here, and where their leaves are seen to instead.
 _RESTORE = "only `manage.py restored` calls it: tests/journeys/test_a_restored_backup.py looks for its leaves"
+_EXPORTS = "needs a signed ledger: tests/lifecycle/test_exports.py looks for its leaves"
 ELSEWHERE: dict[tuple[str, str], str] = {
     ("signals/lifecycle/reapply.py", "hold_again"): _RESTORE,
     ("signals/lifecycle/reapply.py", "purge_again"): _RESTORE,
     ("signals/lifecycle/reapply.py", "withdraw_again"): _RESTORE,
     ("signals/lifecycle/reindex.py", "reindex_chunk"): "works off a rotation of index keys, whose command has the leaf",
     ("signals/lifecycle/verify.py", "_give_up"): "tests/lifecycle/test_verify.py makes a batch that cannot be verified",
+    ("signals/lifecycle/exports.py", "_claim"): _WORK,
+    ("signals/lifecycle/exports.py", "_fail"): _EXPORTS,
+    ("signals/lifecycle/exports.py", "_finish"): _EXPORTS,
+    ("signals/lifecycle/exports.py", "ask"): _EXPORTS,
+    ("signals/lifecycle/exports.py", "deny"): _EXPORTS,
+    ("signals/lifecycle/exports.py", "download"): _EXPORTS,
+    ("signals/lifecycle/exports.py", "end_exports"): _EXPORTS,
+    ("signals/lifecycle/opening.py", "open_values"): _EXPORTS,
     ("signals/compliance/holders.py", "_holders"): "reads",
     ("signals/endpoint_health.py", "lag"): "reads",
     ("partners/limits/windows.py", "take"): "Valkey's transaction, not the database's",

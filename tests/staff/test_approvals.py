@@ -273,9 +273,19 @@ def test_who_proposed_it_sees_no_button_but_to_withdraw(door: Door, sue: User) -
 def test_a_forged_role_or_approver_changes_nothing(door: Door, ann: User, sue: User) -> None:
     proposal = proposed(ann, at=datetime.now(UTC))
     forged = {
-        "by": sue.pk, "user": sue.pk, "decider": sue.pk, "decider_id": sue.pk, "approver": sue.pk,
-        "role": "senior analyst", "roles": "senior analyst", "actor": f"staff:{sue.pk}", "state": "granted",
-        "is_superuser": "1", "act": "test.other", "proposer": sue.pk, "expires_at": "2099-01-01",
+        "by": sue.pk,
+        "user": sue.pk,
+        "decider": sue.pk,
+        "decider_id": sue.pk,
+        "approver": sue.pk,
+        "role": "senior analyst",
+        "roles": "senior analyst",
+        "actor": f"staff:{sue.pk}",
+        "state": "granted",
+        "is_superuser": "1",
+        "act": "test.other",
+        "proposer": sue.pk,
+        "expires_at": "2099-01-01",
     }
     address = f"/admin/staff/approval/{proposal.pk}"
     before = Approval.objects.values().get()
