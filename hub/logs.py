@@ -37,7 +37,9 @@ _EVENT: Final = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+")
 
 KEYS: Final[Mapping[str, re.Pattern[str]]] = {
     # who and what, by name
-    **dict.fromkeys(("partner", "staff", "programme", "submission", "signal", "endpoint", "kid", "walk"), _NAME),
+    **dict.fromkeys(
+        ("partner", "staff", "programme", "submission", "signal", "endpoint", "kid", "walk", "witness"), _NAME
+    ),
     **dict.fromkeys(
         ("action", "code", "reason", "state", "step", "task", "task_id", "queue", "channel", "role"), _NAME
     ),

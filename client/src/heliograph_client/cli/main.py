@@ -10,12 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from heliograph_client.cli import check, correcting, endpoints, keys, reading, submit
+from heliograph_client.cli import check, correcting, endpoints, keys, reading, submit, witness
 from heliograph_client.cli.profile import SETTINGS, ProfileProblem, current_profile
 from heliograph_client.cli.screen import Screen
 from heliograph_client.hub import HubProblem
 from heliograph_client.inputs import InputProblem
 from heliograph_client.keys import KeyProblem
+from heliograph_client.ledger_verifier import NotVerified
 from heliograph_client.statements import StatementProblem
 from heliograph_client.trust import TrustProblem
 
@@ -48,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     correcting.add_to(commands)
     endpoints.add_to(commands)
     check.add_to(commands)
+    witness.add_to(commands)
     return parser
 
 
@@ -78,6 +80,7 @@ def main(words: Sequence[str] | None = None) -> int:
         StatementProblem,
         TrustProblem,
         HubProblem,
+        NotVerified,
         ValueError,
     ) as problem:
         screen.complain(str(problem))

@@ -73,6 +73,12 @@ class Profile:
         """The pinned keys' file."""
         return self._in_home("pinned-keys.json")
 
+    def witness_file(self, name: str) -> Path:
+        """A file of our witness, in its own folder: its key, its vkey, and what it cosigned."""
+        folder = self._in_home("witness")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder / name
+
     def signing_key(self) -> keys.SigningKey:
         """Our signing key."""
         return keys.load(self.key_path, passphrase=self.passphrase)

@@ -8,7 +8,7 @@ import threading
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from hub.ledger import sequence, signer
+from hub.ledger import cosigning, sequence, signer
 from hub.ledger.tile_store import StoreAway
 
 
@@ -36,8 +36,13 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        # A thread of its own: a store that is slow or away must not hold up the leaves.
-        signing = threading.Thread(target=signer.run, args=(stop,), kwargs={"connect": sequence.connect}, name="signer")
-        signing.start()
+        # Threads of their own: a store that is slow or away must not hold up the leaves, nor a witness the checkpoints.
+        beside = [
+            threading.Thread(target=work, args=(stop,), kwargs={"connect": sequence.connect}, name=name)
+            for name, work in (("signer", signer.run), ("cosigning", cosigning.run))
+        ]
+        for thread in beside:
+            thread.start()
         sequence.run(stop)
-        signing.join()
+        for thread in beside:
+            thread.join()
