@@ -108,7 +108,8 @@ def roles_of(somebody: Somebody) -> frozenset[Role]:
     """The roles of an active member of staff, by one query per user object; being a superuser gives none."""
     if not (isinstance(somebody, User) and somebody.is_active and somebody.is_staff):
         return frozenset()
-    prefetch_related_objects([somebody], "groups")
+    if "groups" not in getattr(somebody, "_prefetched_objects_cache", ()):  # a page asks dozens of times
+        prefetch_related_objects([somebody], "groups")
     names = {group.name for group in somebody.groups.all()}
     return frozenset(role for role in Role if role.value in names)
 
