@@ -23,6 +23,7 @@ BENCHES = {
     "feed": "a full walk of a feed as NDJSON through HTTP, against keyset read + decrypt + render of the same rows",
     "latency": "submit to webhook received, one signal at a time, idle and while another partner back-fills",
     "fanout": "a feed to many endpoints, all received and counted, against a bare client posting ready-made bodies",
+    "ledger": "transactions of 32 clients with an event for the ledger in each, against the same without; merge delay",
     "isolation": "submit to received at many endpoints, with one bad receiver among them and without",
 }
 

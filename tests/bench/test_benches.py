@@ -23,13 +23,14 @@ def test_the_benches_end_by_themselves_and_print_their_figures() -> None:
     assert ended.returncode == 0, ended.stderr[-2000:]
     said = {each["bench"]: each for each in map(json.loads, ended.stdout.splitlines())}
     assert said.keys() == BENCHES.keys()
-    for name in ("ingest", "feed", "fanout"):
+    for name in ("ingest", "feed", "fanout", "ledger"):
         assert min(said[name]["figure"], said[name]["ceiling"], said[name]["ratio"]) > 0
         assert len(said[name]["spread"]) == 2
     latency = said["latency"]
     assert 0 < latency["p50_ms"] <= latency["p99_ms"]
     assert 0 < latency["backfill_p50_ms"] <= latency["backfill_p99_ms"]
     assert said["fanout"]["posts"] >= 21
+    assert 0 < said["ledger"]["merge_delay_p50_s"] <= said["ledger"]["merge_delay_p99_s"] <= 15
     isolation = said["isolation"]
     assert isolation["received"] == 2 * 5 * 20
     assert isolation["ratio"] > 0
