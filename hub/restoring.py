@@ -26,6 +26,7 @@ from hub.ledger.leaf import Leaf
 from hub.ledger.mirror import Mirror
 from hub.refusal import Refusal
 from hub.staff.accounts import set_roles, switch_off
+from hub.staff.factors import forget_codes
 from hub.staff.roles import Role
 from hub.vault import keyring
 from partners import public
@@ -201,6 +202,15 @@ def _stop_account(said: _Said, at: datetime) -> str:
     )
 
 
+def _stop_account_of_removed_factors(said: _Said, at: datetime) -> str:
+    user = _staff(said)
+    switch_off(user, actor=ACTOR, at=at)
+    return (
+        f"Staff account {user.username} is switched off: a second factor of it was removed after the backup and would "
+        f"open again. Run `manage.py reset_second_factors {user.username}`, then `readmit_staff {user.username}`."
+    )
+
+
 def _hold(said: _Said, at: datetime) -> str | None:
     identity = UUID(said.subjects["signal"])
     if hold_again(identity, actor=ACTOR, at=at):
@@ -267,7 +277,11 @@ _VERBS: dict[str, Callable[[_Said, datetime], object]] = {
     "signal.withdrawn": _signals(withdraw_again),
     "staff.password-changed": _stop_account,
     "staff.password-renewed": _stop_account,
+    "staff.recovery-code-used": lambda said, at: forget_codes(_staff(said), actor=ACTOR, at=at),
+    "staff.recovery-codes-made": lambda said, at: forget_codes(_staff(said), actor=ACTOR, at=at),
     "staff.roles-changed": _change_roles,
+    "staff.second-factor-removed": _stop_account_of_removed_factors,
+    "staff.second-factors-reset": _stop_account_of_removed_factors,
     "staff.switched-off": lambda said, at: switch_off(_staff(said), actor=ACTOR, at=at),
     "vault.period-destroyed": _destroy_period,
 }

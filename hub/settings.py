@@ -88,6 +88,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "hub.staff.middleware.StaffSessions",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "hub.middleware.ServeNothingStale",
 ]
@@ -125,9 +126,19 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL = "admin:login"
+LOGIN_URL, LOGIN_REDIRECT_URL = "admin:login", "admin:index"
 APPROVAL_HOURS = environment.number("HELIOGRAPH_APPROVAL_HOURS", 72, minimum=1, maximum=24 * 30)  # then it must be anew
-SESSION_COOKIE_AGE = 8 * 3600
+AUTHENTICATION_BACKENDS = ["hub.staff.sign_in.StaffBackend"]
+# Required: whoever has no second factor enrols one before anything opens. Offered: they may.
+SECOND_FACTOR = environment.one_of(
+    "HELIOGRAPH_SECOND_FACTOR", ("required", "offered"), "required" if IS_PRODUCTION else "offered"
+)
+STEP_UP_MINUTES = environment.number("HELIOGRAPH_STEP_UP_MINUTES", 10, minimum=1, maximum=60)
+SIGN_IN_FAILURES = environment.number("HELIOGRAPH_SIGN_IN_FAILURES", 10, minimum=3, maximum=100)  # of one account
+LOCK_MINUTES = environment.number("HELIOGRAPH_LOCK_MINUTES", 15, minimum=1, maximum=60)
+SESSION_IDLE_MINUTES = environment.number("HELIOGRAPH_SESSION_IDLE_MINUTES", 30, minimum=2, maximum=480)
+SESSION_HOURS = environment.number("HELIOGRAPH_SESSION_HOURS", 10, minimum=1, maximum=24)
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 IS_HTTPS = PUBLIC_URL.startswith("https://")

@@ -148,12 +148,29 @@ ACTIONS: dict[str, Action] = {
     "staff.account-created": Action("A staff account was made."),
     "staff.password-changed": Action("A member of staff changed their password.", mirrored=True),
     "staff.password-renewed": Action("A staff account got a new one-time password.", mirrored=True),
+    "staff.recovery-code-used": Action(
+        "A member of staff proved who they are by a recovery code, which is gone.", mirrored=True
+    ),
+    "staff.recovery-codes-made": Action(
+        "A member of staff got new recovery codes, or none; the old ones count no more.", mirrored=True
+    ),
     "staff.roles-changed": Action("A staff account's roles changed.", mirrored=True),
+    "staff.second-factor-added": Action("A member of staff added a second factor; holds its kind."),
+    "staff.second-factor-failed": Action(
+        "A second factor was wrong: the first, tenth, hundredth… failure of an account within a minute."
+    ),
+    "staff.second-factor-removed": Action(
+        "A member of staff removed a second factor of their own; holds its kind.", mirrored=True
+    ),
+    "staff.second-factors-reset": Action(
+        "All second factors of a staff account were removed by others: it enrols anew.", mirrored=True
+    ),
     "staff.sign-in-failed": Action(
         "Signing in to the admin failed: the first, tenth, hundredth… failure of an account within a minute."
     ),
-    "staff.signed-in": Action("A member of staff signed in to the admin."),
-    "staff.signed-out": Action("A member of staff signed out of the admin."),
+    "staff.signed-in": Action("A member of staff signed in to the admin; holds the kind of the second factor."),
+    "staff.signed-out": Action("A member of staff signed out of the admin, or their session came to its end."),
+    "staff.stepped-up": Action("A member of staff proved anew who they are, before something dangerous."),
     "staff.switched-off": Action("A staff account was switched off: it opens nothing any more.", mirrored=True),
     "staff.switched-on": Action("A staff account was switched on again, with a new one-time password."),
     "statement.accepted": Action("A statement was verified and accepted.", to_partner=True),

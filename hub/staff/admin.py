@@ -10,9 +10,10 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from hub.staff import factors
 from hub.staff.accounts import switch_off
 from hub.staff.approvals import propose
-from hub.staff.changes import SET_ROLES, subject_of
+from hub.staff.changes import RESET_FACTORS, SET_ROLES, subject_of
 from hub.staff.roles import Capability, Role, Who, member, roles_of
 from hub.staff.second_person import Why
 from hub.staff.site import site
@@ -36,6 +37,11 @@ def _propose_roles(user: User, given: dict[str, Any], who: Who) -> str:
     return "Proposed. It is done once somebody else has approved it."
 
 
+def _propose_reset(user: User, given: dict[str, Any], who: Who) -> str:
+    propose(RESET_FACTORS, by=member(who), subject=subject_of(user), facts={}, reason=given["reason"], at=who["at"])
+    return "Proposed. It is done once somebody else has approved it."
+
+
 def _switch_off(user: User, _given: dict[str, Any], who: Who) -> str:
     switch_off(user, **who)
     return f"{user.username} opens nothing any more."
@@ -47,11 +53,11 @@ class StaffAdmin(VerbAdmin[User]):
 
     to_view = Capability.STAFF_VIEW
     place, called = 40, "Staff"
-    list_display = ("username", "roles", "is_active", "last_login")
+    list_display = ("username", "roles", "second_factor", "is_active", "last_login")
     list_filter = ("groups", "is_active")
     search_fields = ("username",)
     ordering = ("username",)
-    fields = ("username", "roles", "is_active", "date_joined", "last_login")
+    fields = ("username", "roles", "second_factor", "is_active", "date_joined", "last_login")
     readonly_fields = fields
     row_verbs = (
         RowVerb(
@@ -63,6 +69,16 @@ class StaffAdmin(VerbAdmin[User]):
             OtherRoles,
             initial=lambda user: {"roles": [role.value for role in roles_of(user)]},
             is_offered=lambda user: user.is_active,
+        ),
+        RowVerb(
+            "reset-second-factors",
+            "Propose to reset the second factors",
+            Capability.STAFF_MANAGE,
+            "For somebody who lost theirs: make sure, in person or by a call, that it is them. "
+            "Nothing changes until a second person has approved it.",
+            _propose_reset,
+            Why,
+            is_offered=factors.has_any,
         ),
         RowVerb(
             "switch-off",
@@ -77,9 +93,16 @@ class StaffAdmin(VerbAdmin[User]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Staff only, with their roles."""
-        return super().get_queryset(request).filter(is_staff=True).prefetch_related("groups")
+        return (
+            super().get_queryset(request).filter(is_staff=True).select_related("credentials").prefetch_related("groups")
+        )
 
     @admin.display(description="roles")
     def roles(self, user: User) -> str:
         """By name."""
         return ", ".join(sorted(group.name for group in user.groups.all()))
+
+    @admin.display(description="second factor", boolean=True)
+    def second_factor(self, user: User) -> bool:
+        """Whether there is one."""
+        return factors.has_any(user)

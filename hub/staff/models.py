@@ -1,4 +1,4 @@
-"""What Django's own tables do not hold about the hub's people: their passwords' state, failures, and approvals."""
+"""What Django's own tables do not hold about the hub's people: second factors, failures, and what waits for two."""
 
 from __future__ import annotations
 
@@ -38,6 +38,86 @@ class FailedSignIns(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} failures of {self.account} at {self.minute:%H:%M}"
+
+
+class Failure(models.Model):
+    """How often something that asks for a secret was answered wrongly within one minute; kept for an hour.
+
+    `key` says by whom without naming anybody: a keyed digest of an address, of a typed name, of a browser.
+    """
+
+    pk = models.CompositePrimaryKey("key", "minute")
+    key = models.TextField()
+    minute = models.DateTimeField()
+    count = models.IntegerField()
+
+    class Meta:
+        db_table = "staff_failure"
+
+    def __str__(self) -> str:
+        return f"{self.count} failures at {self.minute:%H:%M}"
+
+
+class Credentials(models.Model):
+    """Whether an account has a second factor, and which sessions of it are still good: those of this generation."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="credentials")
+    has_second_factor = models.BooleanField(default=False)
+    generation = models.IntegerField(default=0)  # a change of factors raises it, which ends every other session
+
+    class Meta:
+        db_table = "staff_credentials"
+
+    def __str__(self) -> str:
+        return f"credentials of {self.user_id}"
+
+
+class Authenticator(models.Model):
+    """An app that shows six digits (TOTP, RFC 6238): its secret, sealed by the vault, and the last step it was used."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
+    sealed = models.BinaryField()
+    added_at = models.DateTimeField()
+    last_step = models.BigIntegerField()  # a code counts once
+
+    class Meta:
+        db_table = "staff_authenticator"
+
+    def __str__(self) -> str:
+        return f"authenticator app of {self.user_id}"
+
+
+class SecurityKey(models.Model):
+    """A WebAuthn credential: nothing in it is secret, for only its owner's device can sign with it."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    name = models.CharField(max_length=40)
+    credential_id = models.BinaryField(unique=True)
+    credential = models.BinaryField()  # attested credential data (WebAuthn §6.5.1)
+    sign_count = models.BigIntegerField()
+    added_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "staff_security_key"
+        ordering = ("added_at",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RecoveryCode(models.Model):
+    """A code on paper that opens once, as a keyed hash; used ones are deleted."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    digest = models.BinaryField(max_length=32)
+
+    class Meta:
+        db_table = "staff_recovery_code"
+        constraints = [models.UniqueConstraint(fields=["user", "digest"], name="a_recovery_code_is_one_row")]
+
+    def __str__(self) -> str:
+        return f"recovery code of {self.user_id}"
 
 
 class ApprovalState(StrEnum):

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import prefetch_related_objects
 
+TO_STEP_UP = "is_to_step_up"  # on `request.user`, by sessions.py
 Somebody: TypeAlias = AbstractBaseUser | AnonymousUser  # what `request.user` may be
 
 
@@ -124,14 +125,35 @@ def has(somebody: Somebody, capability: Capability) -> bool:
     return capability in capabilities(roles_of(somebody))
 
 
+# These need a fresh second factor: what shows, exports, opens a way out, or makes keys and people.
+FRESH = frozenset(
+    {
+        *(_C.SIGNALS_REVEAL, _C.LEDGER_EXPORT, _C.KEYS_MANAGE, _C.PARTNERS_MANAGE, _C.ENDPOINTS_MANAGE),
+        *(_C.STAFF_MANAGE, _C.STAFF_APPROVE),
+    }
+)
+
+
+class StepUpNeeded(PermissionDenied):
+    """What is asked for needs a fresh second factor; whoever lets it pass answers 403, so nothing opens by mistake."""
+
+
 def require(somebody: Somebody, capability: Capability) -> User:
     """The member of staff, or PermissionDenied (403 in the admin) with a sentence that names what is missing.
 
-    The doors of dangerous acts ask here, so step-up (a fresh second factor) and two-person approval belong here too.
+    Raises StepUpNeeded where the capability is in FRESH and this request's person has a second factor that was not
+    proved lately: sessions.py says so on `request.user`, and answers with the page that asks for it.
     """
     if not isinstance(somebody, User) or not has(somebody, capability):
         raise PermissionDenied(f"This needs the capability {capability.value}; ask an operator for a role that has it.")
+    if capability in FRESH and needs_step_up(somebody):
+        raise StepUpNeeded("This needs a fresh second factor.")
     return somebody
+
+
+def needs_step_up(somebody: Somebody) -> bool:
+    """Whether this request's person has a second factor not proved lately; False for who came by no request."""
+    return bool(getattr(somebody, TO_STEP_UP, False))
 
 
 def member(who: Who) -> User:

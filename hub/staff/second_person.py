@@ -130,6 +130,10 @@ class ApprovalAdmin(VerbAdmin[Approval]):
             return verb.to
         return act.to_propose if verb.name == "withdraw" else act.to_approve
 
+    def must_be_fresh(self, verb: RowVerb[Any]) -> bool:
+        """Deciding is for whoever is really there."""
+        return verb.name != "withdraw"
+
     def is_offered(self, request: HttpRequest, verb: RowVerb[Any], row: Approval) -> bool:
         """Withdrawing to who proposed it, deciding to somebody else."""
         is_own = row.proposer_id == request.user.pk

@@ -1,36 +1,78 @@
-"""Signing in to the admin, signing out and changing the password: Django's own views, each leaving its leaf."""
+"""Signing in to the admin, signing out and changing the password: Django's own views, each leaving its leaf.
+
+Whoever has a second factor, or must have one, is signed in only once it is proved or enrolled: until then the session
+remembers whose password was right, for ten minutes, and `request.user` is nobody.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django import forms
+from django.conf import settings
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth import login
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, PasswordChangeView
 from django.db import connection, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from hub.ledger.record import record
+from hub.staff import factors, failures, sessions, step_up
 from hub.staff.models import FailedSignIns, OneTimePassword
+from hub.staff.roles import roles_of
 
 MUST_CHANGE = "must_change_password"  # in the session of somebody who came in with a one-time password
+HALF = "half_signed_in"  # in the session of somebody whose password was right and whose second factor is missing
+_HALF_FOR = timedelta(minutes=10)
 _KEPT = timedelta(hours=1)
 _NO_ACCOUNT = 0
+_BACKEND = "hub.staff.sign_in.StaffBackend"
+
+
+class StaffBackend(ModelBackend):
+    """Django's accounts, read together with what their sessions are held to."""
+
+    def get_user(self, user_id: int) -> User | None:
+        """The person of a session, by one query; nobody once the account is switched off."""
+        user = User.objects.select_related("credentials").filter(pk=user_id).first()
+        return user if user is not None and self.user_can_authenticate(user) else None
+
+
+class NotNow(AdminAuthenticationForm):
+    """The form while nobody is listened to: it says so, and looks at nothing."""
+
+    def clean(self) -> dict[str, object]:
+        """The same for every name, whether or not there is such an account."""
+        minutes = settings.LOCK_MINUTES
+        raise forms.ValidationError(f"Too many failures to sign in. Try again in {minutes} minutes.", code="not-now")
 
 
 class SignIn(LoginView):
     """The sign-in form of the admin."""
 
+    def post(self, request: HttpRequest, *args: str, **kwargs: object) -> HttpResponse:
+        """Look at the password, unless too many were wrong lately."""
+        self.counted = failures.of_sign_in(request, request.POST.get("username", ""))
+        if failures.may_try(self.counted, at=timezone.now()):
+            return super().post(request, *args, **kwargs)
+        answer = super().form_invalid(NotNow(request, data=request.POST))
+        answer.status_code = 429
+        answer.headers["Retry-After"] = str(60 * settings.LOCK_MINUTES)
+        return answer
+
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """Open the session and say so in the ledger, both or neither."""
-        user = form.get_user()
-        with transaction.atomic():
-            response = super().form_valid(form)
-            if OneTimePassword.objects.filter(user_id=user.pk).exists():
-                self.request.session[MUST_CHANGE] = True
-            record("staff.signed-in", actor=f"staff:{user.pk}", at=timezone.now(), subjects=[f"staff:{user.pk}"])
-        return response
+        """Go on to the second factor, or open the session where there is none and none is needed."""
+        user, at, onwards = form.get_user(), timezone.now(), self.get_success_url()
+        failures.was_right(self.counted, at=at)
+        if factors.has_any(user) or (settings.SECOND_FACTOR == "required" and roles_of(user)):
+            return _half(self.request, user, onwards, at=at)
+        return enter(self.request, user, None, HttpResponseRedirect(onwards), at=at)
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         """Count the failure, then show the form again."""
@@ -42,7 +84,7 @@ class ChangePassword(PasswordChangeView):
     """The form that changes one's own password; it also ends a one-time password."""
 
     def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
-        """Save it and say so in the ledger, both or neither."""
+        """Save it and say so in the ledger, both or neither; every other session of the account ends."""
         pk = form.user.pk
         with transaction.atomic():
             response = super().form_valid(form)
@@ -50,6 +92,37 @@ class ChangePassword(PasswordChangeView):
             self.request.session.pop(MUST_CHANGE, None)
             record("staff.password-changed", actor=f"staff:{pk}", at=timezone.now(), subjects=[f"staff:{pk}"])
         return response
+
+
+def enter(
+    request: HttpRequest, user: User, kind: factors.Kind | None, response: HttpResponseBase, *, at: datetime
+) -> HttpResponse:
+    """Open the session of somebody who proved all that they have, and say so in the ledger, both or neither."""
+    with transaction.atomic():
+        request.session.pop(HALF, None)
+        login(request, user, backend=_BACKEND)
+        user = User.objects.select_related("credentials").get(pk=user.pk)
+        sessions.begin(request, user, at=at)
+        if kind is not None:
+            step_up.note_proof(request, at=at)
+        if OneTimePassword.objects.filter(user_id=user.pk).exists():
+            request.session[MUST_CHANGE] = True
+        facts = {"second_factor": kind.value if kind is not None else "none"}
+        record("staff.signed-in", actor=f"staff:{user.pk}", at=at, subjects=[f"staff:{user.pk}"], facts=facts)
+    failures.remember_browser(request, response, user.pk)
+    assert isinstance(response, HttpResponse)
+    return response
+
+
+def half_signed_in(request: HttpRequest, *, at: datetime) -> tuple[User, str] | None:
+    """Whose password was right within the last ten minutes, and where they are going; None for anybody else."""
+    half = request.session.get(HALF)
+    if half is None or not timedelta() <= at - datetime.fromisoformat(half["at"]) <= _HALF_FOR:
+        return None
+    user = StaffBackend().get_user(half["user"])
+    if user is None or not constant_time_compare(half["password"], user.get_session_auth_hash()):
+        return None
+    return user, half["onwards"]
 
 
 def sign_out(request: HttpRequest, *, at: datetime) -> None:
@@ -81,3 +154,15 @@ def count_failure(username: str, *, at: datetime) -> None:
                 subjects=[f"staff:{account}"] if account else [],
                 facts={"count": count, "account_exists": bool(account)},
             )
+
+
+def _half(request: HttpRequest, user: User, onwards: str, *, at: datetime) -> HttpResponse:
+    request.session.flush()  # whatever was in it was somebody else's, or nobody's
+    request.session[HALF] = {
+        "user": user.pk,
+        "password": user.get_session_auth_hash(),
+        "at": at.isoformat(),
+        "onwards": onwards,
+    }
+    page = "admin:second_factor" if factors.has_any(user) else "admin:enrol"
+    return HttpResponseRedirect(reverse(page))

@@ -9,20 +9,23 @@ from typing import Any, TypeVar, cast
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
-from hub.staff.gate import GatedAdmin
+from hub.staff import factor_pages, factors
+from hub.staff.gate import Figure, GatedAdmin
 from hub.staff.roles import roles_of
 from hub.staff.sign_in import MUST_CHANGE, ChangePassword, SignIn, sign_out
 
 _ROOMS = {"auth": "People"}  # by Django's own name of the app
+_METHODS = ("GET", "HEAD", "POST")
 _View = TypeVar("_View", bound=Callable[..., HttpResponseBase])
 
 
@@ -46,11 +49,27 @@ class HubAdminSite(AdminSite):
             return guarded
 
         def inner(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+            if request.method not in _METHODS:
+                return HttpResponseNotAllowed(_METHODS)
             if self.has_permission(request) and request.session.get(MUST_CHANGE):
                 return HttpResponseRedirect(reverse("admin:password_change", current_app=self.name))
             return guarded(request, *args, **kwargs)
 
         return cast("_View", update_wrapper(inner, view))
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        """As Django's, with the pages about second factors."""
+        view = self.admin_view
+        return [
+            path("second-factor/", factor_pages.at_sign_in, name="second_factor"),
+            path("second-factor/enrol/", factor_pages.enrol, name="enrol"),
+            path("step-up/", view(factor_pages.stepped_up), name="step_up"),
+            path("second-factors/", view(factor_pages.own), name="second_factors"),
+            path("second-factors/add/", view(factor_pages.add), name="add_second_factor"),
+            path("second-factors/codes/", view(factor_pages.new_codes), name="recovery_codes"),
+            path("second-factors/<slug:which>/remove/", view(factor_pages.remove), name="remove_second_factor"),
+            *super().get_urls(),
+        ]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """As Django's, with the banners of the pages that this person may open."""
@@ -63,6 +82,8 @@ class HubAdminSite(AdminSite):
         pages = sorted(filter(None, map(_gated, self._registry.values())), key=lambda page: page.place)
         open_here = [page for page in pages if page.has_module_permission(request)]
         figures = [figure for page in open_here for figure in page.figures(request)]
+        if not factors.has_any(cast("User", request.user)):
+            figures.append(Figure("second factors of yours: add one", "0", reverse("admin:second_factors")))
         return super().index(request, {"figures": figures, **(extra_context or {})})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:

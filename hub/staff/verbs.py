@@ -20,6 +20,7 @@ from django.utils.cache import add_never_cache_headers
 from hub.refusal import Refusal
 from hub.staff.gate import GatedAdmin
 from hub.staff.roles import Capability, Who, has, require
+from hub.staff.step_up import require_fresh
 
 __all__ = ["Answer", "ListVerb", "NoFields", "RowVerb", "ShownOnce", "VerbAdmin", "Who"]
 
@@ -116,6 +117,11 @@ class VerbAdmin(GatedAdmin[_M]):
         del row
         return verb.to
 
+    def must_be_fresh(self, verb: RowVerb[Any]) -> bool:
+        """Whether a verb asks for a fresh second factor even where its capability does not."""
+        del verb
+        return False
+
     def is_offered(self, request: HttpRequest, verb: RowVerb[Any], row: _M) -> bool:
         """Whether this person sees a button for the verb on this row."""
         return has(request.user, self.needs(verb, row)) and verb.is_offered(row)
@@ -134,6 +140,8 @@ class VerbAdmin(GatedAdmin[_M]):
         back, onwards = self._address("change", pk), self.after(verb, row)
         act = partial(verb.act, row)
         needs = self.needs(verb, row)
+        if has(request.user, needs) and self.must_be_fresh(verb):
+            require_fresh(request)
         return self._page(request, verb, form, act, needs=needs, back=back, onwards=onwards, row=row)
 
     def _do_to_list(self, request: HttpRequest, name: str) -> HttpResponse:

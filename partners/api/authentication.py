@@ -14,7 +14,7 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication  # never rest_framework.views: it reads our settings
 from rest_framework.exceptions import AuthenticationFailed
 
-from partners.api.client_address import client_address, is_within, networks
+from hub.client_address import client_address, is_within, networks
 from partners.api.failures import failures
 from partners.core.credentials import Credential, is_secret, parse
 from partners.core.states import PartnerState

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
+from hub.client_address import Address, client_address
 from hub.vault import keyring
-from partners.api.client_address import Address, client_address
 from partners.core.limits import Charge, Kind, Level, Rate, seconds_to_wait
 from partners.core.refusals import RateLimited
 from partners.limits import counting

@@ -25,8 +25,11 @@ from tests.companies import now
 pytestmark = pytest.mark.usefixtures("committed_db")
 C = Capability
 
-OPEN_TO_ALL_STAFF = {"index", "password_change", "password_change_done", "jsi18n", "app_list", "logout"}
-OPEN_TO_EVERYBODY = {"login"}
+OPEN_TO_ALL_STAFF = {
+    *("index", "password_change", "password_change_done", "jsi18n", "app_list", "logout"),
+    *("step_up", "second_factors", "add_second_factor", "recovery_codes", "remove_second_factor"),  # of one's own
+}
+OPEN_TO_EVERYBODY = {"login", "second_factor", "enrol"}  # the steps of signing in
 NOWHERE = {"autocomplete", "view_on_site", ""}  # they answer 403 or 404 to whoever asks: nothing of ours uses them
 OWN_PAGES: dict[str, tuple[Capability, Capability | None]] = {  # what a GET and a POST need
     "signals_signal_held": (C.SIGNALS_VIEW, C.SIGNALS_VIEW),  # its two acts are tested below, one by one
@@ -172,8 +175,10 @@ def test_the_rooms_own_pages(scene: Scene, role: Role | str | None) -> None:
     assert client.post(search, {"type": "url"}).status_code == (200 if C.SIGNALS_SEARCH in held else closed)
     assert client.get(reveal).status_code == (405 if C.SIGNALS_REVEAL in held else closed)
     assert client.post(reveal).status_code == (200 if C.SIGNALS_REVEAL in held else closed)
-    for name in OPEN_TO_ALL_STAFF - {"app_list", "logout"}:
+    for name in ("index", "password_change", "password_change_done", "jsi18n", "second_factors", "add_second_factor"):
         assert client.get(reverse(f"admin:{name}")).status_code == (200 if held or role in list(Role) else 302)
+    for name in ("second_factor", "enrol"):
+        assert client.get(reverse(f"admin:{name}")).headers["Location"] == "/admin/login/"
 
 
 @pytest.mark.parametrize("role", [role for role in Role if C.SIGNALS_TRIAGE not in capabilities([role])])

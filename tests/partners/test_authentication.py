@@ -10,8 +10,8 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from hub.client_address import client_address
 from partners.api.authentication import caller_of
-from partners.api.client_address import client_address
 from partners.api.failures import failures
 from partners.core import credentials
 from partners.core.scopes import Scope
