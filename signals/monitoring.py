@@ -103,6 +103,8 @@ SELECT
                     WHERE programme_id = head.programme_id AND position > coalesce(place.position, 0)
                       AND kind IN ('withdrawn', 'expired', 'quarantined', 'restricted')
                     ORDER BY position LIMIT 1) AS change) AS recalls,
+  (SELECT extract(epoch FROM clock_timestamp() - date_trunc('minute', min(waits_since)) - interval '1 minute')
+     FROM signals_unsummed) AS roll_up,
   (SELECT extract(epoch FROM clock_timestamp() - max(swept_at)) FROM signals_sweep) AS sweep
 """.replace("/*endpoints*/", _ENDPOINTS)
 

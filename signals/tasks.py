@@ -28,6 +28,7 @@ from signals.lifecycle.publish import publish as publish_programme
 from signals.lifecycle.purge import destroy_spent_months, forget_tombstones, purge_due
 from signals.lifecycle.quarantine import settle_fallen_keys
 from signals.lifecycle.recalls import tell_recalls
+from signals.lifecycle.roll_up import roll_up_past_minutes
 from signals.lifecycle.sweep import note_sweep
 from signals.lifecycle.verify import verify_next
 
@@ -95,7 +96,7 @@ def sweep(**_: object) -> None:
     until = time.monotonic() + _SWEEP_SECONDS
     for step in (
         *(tell_key_events, settle_fallen_keys, expire_due, mark_leaving, mark_failing, keep_days_ahead),
-        expire_proposals,
+        *(expire_proposals, roll_up_past_minutes),
     ):
         try:
             while time.monotonic() < until and step(at=timezone.now()):

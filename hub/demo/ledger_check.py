@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection
+from django.utils import timezone
 from heliograph_client.hub import Submission
 
 from hub.demo.companies import PROGRAMME
@@ -17,8 +20,10 @@ from hub.embedded.supervisor import wait_until
 from hub.ledger import leaf
 from hub.ledger.leaf import Leaf
 from hub.ledger.models import Reading
-from hub.ledger.tlog.merkle import Frontier, leaf_hash
+from hub.ledger.tlog.merkle import Frontier, leaf_hash, leaf_hashes, root_of
+from signals.compliance.minutes import rows_of, waiting
 from signals.lifecycle.moves import root_of_pairs
+from signals.lifecycle.roll_up import NOTICES, PULLED, PUSHED, SUBJECT, roll_up
 
 _MERGE_SECONDS = 30
 _VERDICTS = ("accepted", "held", "refused")
@@ -40,7 +45,8 @@ class Log:
 
 
 def read_log() -> Log:
-    """Wait for the sequencer to have made leaves of all that waits, then read them all."""
+    """Sum the disclosures of this minute too, wait for the sequencer to make leaves of all that waits, and read all."""
+    wait_until(_is_summed, seconds=_MERGE_SECONDS)
     wait_until(lambda: _waiting() == 0, seconds=_MERGE_SECONDS)
     with connection.cursor() as cursor:
         cursor.execute("SELECT size, encode(root, 'hex') FROM ledger_tree")
@@ -105,16 +111,20 @@ def _check_publications(expectations: Expectations, log: Log, receiving: Receivi
 
 
 def _check_disclosures(expectations: Expectations, log: Log, receiving: Receiving) -> None:
-    leaves = [*log.of("feed.disclosed"), *log.of("delivery.disclosed")]
-    disclosed: Counter[object] = Counter(
-        (str(each.facts["channel"]), each.facts["count"], each.facts["root"]) for each in leaves
-    )
+    """A leaf commits to the disclosures of a minute; each page or body that came is one of them, by its own root."""
+    leaves = [leaf for action in (PULLED, PUSHED, NOTICES) for leaf in log.of(action)]
+    disclosed: Counter[object] = Counter()
+    are_right = True
+    for each in leaves:
+        rows = rows_of(UUID(next(name for name in _subjects(each) if name.startswith(f"{SUBJECT}:")).partition(":")[2]))
+        are_right = are_right and root_of(leaf_hashes(rows)).hex() == each.facts["root"]
+        disclosed.update((row["channel"], row["count"], row["root"]) for row in map(json.loads, rows))
     told: Counter[object] = Counter(
         (told.channel, len(told.pairs), root_of_pairs(told.pairs).hex()) for told in receiving.store.told
     )
     missing = told - disclosed
-    sentence = f"each of {told.total()} pages and webhook bodies received has its leaf, with its root"
-    expectations.expect(not missing, sentence, found=f"{missing.total()} without")
+    sentence = f"each of {told.total()} pages and bodies received stands in one of {len(leaves)} leaves, with its root"
+    expectations.expect(are_right and not missing, sentence, found=f"{missing.total()} without, {are_right=}")
 
 
 def _pulled(receiving: Receiving) -> list[tuple[UUID, int]]:
@@ -123,6 +133,12 @@ def _pulled(receiving: Receiving) -> list[tuple[UUID, int]]:
 
 def _subjects(entry: Leaf) -> list[str]:
     return [mention.id for mention in entry.subjects]
+
+
+def _is_summed() -> bool:
+    """Whether every disclosure has its leaf, or soon has."""
+    roll_up(until=timezone.now() + timedelta(days=1), at=timezone.now())
+    return waiting() == 0
 
 
 def _waiting() -> int:

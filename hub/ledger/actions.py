@@ -61,7 +61,10 @@ ACTIONS: dict[str, Action] = {
     "database.restored": Action(
         "The database was put back from a backup; holds the tree size and root that were lost."
     ),
-    "delivery.disclosed": Action("A batch of signals was sent to a partner's endpoint.", to_partner=True),
+    "delivery.disclosed": Action(
+        "Signals were sent to a partner's endpoint: one minute's bodies, with the Merkle root of their disclosures.",
+        to_partner=True,
+    ),
     "endpoint.changed": Action("A partner's webhook endpoint was changed.", mirrored=True, to_partner=True),
     "endpoint.created": Action("A partner's webhook endpoint was made.", to_partner=True),
     "endpoint.disabled": Action("A partner's webhook endpoint was switched off.", mirrored=True, to_partner=True),
@@ -87,7 +90,10 @@ ACTIONS: dict[str, Action] = {
     "feed.acknowledged": Action(
         "A partner said that it has applied a programme's feed up to some place.", to_partner=True
     ),
-    "feed.disclosed": Action("A page of a programme's feed was served to a partner.", to_partner=True),
+    "feed.disclosed": Action(
+        "A programme's feed was served to a partner: one minute's pages, with the Merkle root of their disclosures.",
+        to_partner=True,
+    ),
     "feed.forgotten": Action("Tombstones that everybody had time to read were taken out of a programme's feed."),
     "hold.approved": Action("A held signal was approved for publication, its checks run again."),
     "hold.refused": Action("A held signal was refused for good."),
@@ -116,7 +122,8 @@ ACTIONS: dict[str, Action] = {
         "A membership was suspended: no pages, no deliveries.", mirrored=True, to_partner=True
     ),
     "notices.disclosed": Action(
-        "A page or body of notices was sent to a partner: what it was told, recalls included.", to_partner=True
+        "A partner was told notices, recalls included: one minute's, with the Merkle root of their disclosures.",
+        to_partner=True,
     ),
     "notices.forgotten": Action("Notices of long ago were dropped.", to_partner=True),
     "partner.changed": Action("A partner's record was changed.", to_partner=True),

@@ -27,6 +27,8 @@ RIGHTS: dict[str, dict[str, str]] = {
     "signals_change": {APPLICATION: "SELECT, INSERT"},
     "signals_walk": {APPLICATION: "SELECT, INSERT"},
     "signals_disclosure": {APPLICATION: "SELECT, INSERT"},
+    "signals_disclosedminute": {APPLICATION: "SELECT, INSERT"},
+    "signals_unsummed": {APPLICATION: "SELECT, INSERT, DELETE"},  # gone with the leaf that commits to it
     "signals_attempt": {APPLICATION: "SELECT, INSERT"},  # dropped by the day, by a function of their owner's
 }
 # What a role may call; nobody else may.

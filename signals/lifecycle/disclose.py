@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import psycopg
 from django.db import connection, transaction
 
-from hub.ledger.record import Event, record_many
 from hub.vault import keyring
 from partners import public
 from partners.public import MembershipFacts
@@ -99,18 +98,19 @@ class Shown:
     head: int
     count: int
     root: bytes
-    partner_slug: str
-    programme_slug: str
 
 
 def shown(place: Place, page: Page) -> Shown:
     """The record of a page read after a place."""
-    names = page.reader.slug, page.reader.programme_slug
-    return Shown(place, page.place.position, page.head, page.count, page.root, *names)
+    return Shown(place, page.place.position, page.head, page.count, page.root)
 
 
 def record_shown(pages: Sequence[Shown], *, at: datetime) -> None:
-    """Write down what is disclosed, in the caller's transaction and before the first byte leaves."""
+    """Write down what is disclosed, in the caller's transaction and before the first byte leaves.
+
+    The leaf that commits to it follows within two minutes (signals.lifecycle.roll_up): what waits for one is inserted
+    by the same statement, so a page is never shown without its disclosure, nor disclosed without a leaf to come.
+    """
     columns: list[list[Any]] = [
         [page.place.walk.pk for page in pages],
         [page.place.position for page in pages],
@@ -122,7 +122,6 @@ def record_shown(pages: Sequence[Shown], *, at: datetime) -> None:
     ]
     with connection.cursor() as cursor:
         cursor.execute(_DISCLOSED, [at, *columns])
-    record_many([_event(page, at=at) for page in pages])
 
 
 class Row(NamedTuple):
@@ -252,18 +251,6 @@ def _fitting(rows: list[Row], limit: int) -> int:
     return limit
 
 
-def _event(page: Shown, *, at: datetime) -> Event:
-    walk = page.place.walk
-    is_pull = walk.channel == "pull"
-    return Event(
-        "feed.disclosed" if is_pull else "delivery.disclosed",
-        actor=f"partner:{page.partner_slug}" if is_pull else "system:deliverer",
-        at=at,
-        subjects=(f"partner:{page.partner_slug}", f"programme:{page.programme_slug}"),
-        facts={"channel": walk.channel, "walk": walk.pk, "count": page.count, "root": page.root.hex()},
-    )
-
-
 # Every value spliced in below is from a closed set (ids, states, slugs, times, permitted actions): nothing to escape.
 
 
@@ -305,11 +292,14 @@ def _words(array: str) -> str:
 # Never before the head they were read at, whatever this process's clock says: questions about a change look at the
 # disclosures from its time on.
 _DISCLOSED = """
+WITH disclosed AS (
 INSERT INTO signals_disclosure (walk_id, from_position, to_position, head, count, root, at)
 SELECT page.walk_id, page.from_position, page.to_position, page.head, page.count, page.root,
        greatest(%s, (SELECT at FROM signals_head WHERE programme_id = page.programme_id))
   FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::int[], %s::bytea[], %s::bigint[])
        AS page (walk_id, from_position, to_position, head, count, root, programme_id)
+RETURNING id, at)
+INSERT INTO signals_unsummed (disclosure_id, at) SELECT id, at FROM disclosed
 """
 
 FILTERS = {

@@ -17,14 +17,14 @@ from django.db import connection, transaction
 from django.db.models import Count, Min
 
 from hub.ledger.mirror import current_epoch
-from hub.ledger.record import record
 from partners import public
 from signals.core.notices import RECALLED
 from signals.core.refusals import CursorExpired
+from signals.lifecycle.disclose import Shown, record_shown
 from signals.lifecycle.moves import root_of_pairs
 from signals.lifecycle.recalls import MAY_HAVE_HAD
 from signals.lifecycle.walk import START, Place, unseal_cursor
-from signals.models import Disclosure, Notice, NoticeHead, Walk
+from signals.models import Notice, NoticeHead, Walk
 
 CHANNEL = "notices"  # of those who pull
 MAX_SIGNALS = 1000  # told by the recalls of one page, if more than one recall is on it
@@ -101,7 +101,7 @@ def notices_waiting(partner_id: int, *, after: int) -> tuple[int, datetime | Non
     return found["count"], found["oldest"]
 
 
-def read_notices(place: Place, *, partner_slug: str, limit: int, at: datetime, up_to: int | None = None) -> NoticePage:
+def read_notices(place: Place, *, limit: int, at: datetime, up_to: int | None = None) -> NoticePage:
     """The next at most `limit` notices after a place, none beyond position `up_to`; recorded unless silent.
 
     Refuses CursorExpired when notices after the place have been forgotten. A page ends early before a recall that
@@ -120,7 +120,7 @@ def read_notices(place: Place, *, partner_slug: str, limit: int, at: datetime, u
         listed = place.position < walk.floor <= to
         if rows or listed:
             at = max(at, head_at or at)  # whatever this process's clock says: never before what it tells
-            _record(place, to=to, head=head, rows=rows, partner_slug=partner_slug, at=at)
+            _record(place, to=to, head=head, rows=rows, at=at)
         items = _items(rows)
     return NoticePage(Place(walk, to), items, more, listed)
 
@@ -160,20 +160,10 @@ def _fitting(rows: list[_Row], limit: int) -> int:
     return limit
 
 
-def _record(place: Place, *, to: int, head: int, rows: list[_Row], partner_slug: str, at: datetime) -> None:
+def _record(place: Place, *, to: int, head: int, rows: list[_Row], at: datetime) -> None:
     """The same as for a page of a feed; a notice counts as a pair of its id and the number of signals it recalls."""
     root = root_of_pairs((row.id, row.signal_count) for row in rows)
-    walk = place.walk
-    Disclosure.objects.create(
-        walk=walk, from_position=place.position, to_position=to, head=head, count=len(rows), root=root, at=at
-    )
-    record(
-        "notices.disclosed",
-        actor=f"partner:{partner_slug}" if walk.channel == CHANNEL else "system:deliverer",
-        at=at,
-        subjects=[f"partner:{partner_slug}"],
-        facts={"channel": walk.channel, "walk": walk.pk, "count": len(rows), "root": root.hex()},
-    )
+    record_shown([Shown(place, to, head, len(rows), root)], at=at)
 
 
 def _items(rows: list[_Row]) -> list[bytes]:

@@ -184,8 +184,7 @@ class _Programme:
         return standing
 
     def _shared(self, endpoint: Endpoint, place: Place, page: SharedPage) -> Range:
-        names = self.slugs[endpoint.partner_id], self.slug
-        disclosed = Shown(place, page.to, page.head, len(page.rows), page.root, *names)
+        disclosed = Shown(place, page.to, page.head, len(page.rows), page.root)
         listed = place.position < place.walk.floor <= page.to
         is_thin = endpoint.payload == Payload.THIN.value
         return Range(endpoint, place, disclosed, listed, lambda: page.thin if is_thin else page.full)

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from django.db import DatabaseError, transaction
 
-from partners import public
 from signals.core.breaker import PROBE_SIZE, Breaker
 from signals.core.endpoints import Letter
 from signals.delivery import payload
@@ -52,8 +51,7 @@ def _take_off(endpoint: Endpoint, token: UUID, *, at: datetime) -> tuple[NoticeP
         limit = min(limit, PROBE_SIZE)
     with transaction.atomic():
         place = _place(endpoint, at=at)
-        slug = public.partner(endpoint.partner_id).slug
-        page = read_notices(place, partner_slug=slug, limit=limit, at=at, up_to=endpoint.in_flight_to)
+        page = read_notices(place, limit=limit, at=at, up_to=endpoint.in_flight_to)
         to = page.place.position
         if page.is_silent:
             breaker = Breaker.OPEN.value if endpoint.breaker == Breaker.HALF_OPEN.value else endpoint.breaker

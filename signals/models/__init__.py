@@ -2,14 +2,14 @@
 
 statements  what partners said, exactly, and the verdicts on it
 feed        the signal as it moves, its routes, the change log, heads and walks
-delivery    webhook endpoints, their attempts, and what was disclosed
+delivery    webhook endpoints, their attempts, what was disclosed, and which leaf commits to it
 notices     what the hub tells one partner
 recall      what partners tell the hub after a recall: how far they are, and receipts
 screening   warning lists of well-known harmless values, and keys that fell
 exports     exports of the ledger and how far their making is
 """
 
-from signals.models.delivery import Attempt, Disclosure, Endpoint, FormerSecret
+from signals.models.delivery import Attempt, DisclosedMinute, Disclosure, Endpoint, FormerSecret, Unsummed
 from signals.models.exports import Export, ExportState
 from signals.models.feed import Change, Head, Route, Signal, Walk
 from signals.models.notices import Notice, NoticeHead, RecallPlace
@@ -21,6 +21,7 @@ __all__ = [
     "Acknowledgement",
     "Attempt",
     "Change",
+    "DisclosedMinute",
     "Disclosure",
     "Distrust",
     "Endpoint",
@@ -38,6 +39,7 @@ __all__ = [
     "Statement",
     "Submission",
     "Sweep",
+    "Unsummed",
     "Verdict",
     "Walk",
     "WarningEntry",

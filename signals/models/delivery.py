@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from signals.core.breaker import Breaker
@@ -160,3 +161,41 @@ class Disclosure(models.Model):
 
     def __str__(self) -> str:
         return f"disclosure {self.id}"
+
+
+class Unsummed(models.Model):
+    """A disclosure that no leaf commits to yet: inserted by the statement that discloses, deleted with its leaf."""
+
+    disclosure_id = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()  # the disclosure's, which tells its day
+    waits_since = models.DateTimeField(db_default=models.Func(function="clock_timestamp"))  # by the database's clock
+
+    class Meta:
+        indexes = [models.Index(fields=["waits_since"], name="unsummed_by_time")]
+
+    def __str__(self) -> str:
+        return f"disclosure {self.disclosure_id} waits for its leaf"
+
+
+class DisclosedMinute(models.Model):
+    """What one leaf about disclosures commits to: those of a partner's channel in a minute. Inserted, never changed.
+
+    A disclosure that was committed late has another row of the same minute, and another leaf.
+    """
+
+    id = models.UUIDField(primary_key=True)  # the leaf names it as `disclosures:<id>`
+    partner_id = models.BigIntegerField()
+    programme_id = models.BigIntegerField(null=True)  # null: notices
+    channel = models.CharField(max_length=64)
+    minute = models.DateTimeField()
+    disclosure_ids = ArrayField(models.BigIntegerField())  # rising: the order of the Merkle tree
+    root = models.BinaryField(max_length=32)  # RFC 6962 root over the rows as signals.compliance.minutes packs them
+    at = models.DateTimeField()  # of the latest disclosure in it
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["partner_id", "programme_id", "channel", "minute"], name="minute_of_channel"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} at {self.minute:%Y-%m-%d %H:%M}"

@@ -12,7 +12,8 @@ from django.db import close_old_connections, connection
 
 from hub.demo.ledger_check import Log, read_log
 from signals import monitoring
-from signals.models import Verdict
+from signals.compliance.minutes import is_whole
+from signals.models import DisclosedMinute, Verdict
 from tests.chaos.pulse import Pulse
 from tests.chaos.reading import Inbox, Puller, fresh_copy
 from tests.chaos.speaking import Author, Life, complaints
@@ -215,7 +216,14 @@ def _lines_that_say_the_same() -> dict[tuple[str, int], str]:
 
 def _counted_leaves(log: Log) -> Iterator[str]:
     published = sum(int(str(leaf.facts["count"])) for leaf in log.of("signal.published"))
-    disclosed = sum(len(log.of(f"{what}.disclosed")) for what in ("feed", "delivery", "notices"))
+    leaves = [leaf for what in ("feed", "delivery", "notices") for leaf in log.of(f"{what}.disclosed")]
+    disclosed = sum(int(str(leaf.facts["disclosures"])) for leaf in leaves)
+    whole = DisclosedMinute.objects.in_bulk()
+    named = [mention.id.partition(":")[2] for leaf in leaves for mention in leaf.subjects]
+    if sorted(name for name in named if name in {str(each) for each in whole}) != sorted(map(str, whole)):
+        yield "a minute of disclosures has no leaf, or two"
+    if not all(map(is_whole, whole.values())):
+        yield "a minute's disclosures have another root than its leaf states"
     pairs = {
         "published signals": (published, "SELECT count(*) FROM signals_signal WHERE published_at IS NOT NULL"),
         "submissions": (len(log.of("submission.received")), "SELECT count(*) FROM signals_submission"),

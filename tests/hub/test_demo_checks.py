@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -18,10 +19,11 @@ from hub.demo.expectations import Expectations
 from hub.demo.receiving import Receiving, Told
 from hub.demo.sending import percentile
 from hub.ledger.sequence import drain
+from signals.lifecycle.roll_up import roll_up
 from signals.models import Submission as SubmissionRow
 from signals.queries import submission_document
 from tests.builders import a_programme
-from tests.companies import Company, a_company, settle
+from tests.companies import Company, a_company, now, settle
 
 Tale = tuple[list[Submission], Receiving, str | None]
 
@@ -54,6 +56,7 @@ def tale(committed_db: None, settings: Settings, tmp_path: Path) -> Tale:
     page = birch.feed()
     second = submit(acme, acme.withdrawal(jws))
     later = birch.feed(after=page["next"])
+    assert roll_up(until=now() + timedelta(days=1), at=now()) == 2
     drain()
     told = [
         Told("pull", tuple((UUID(item["id"]), item["revision"]) for item in each["items"]), each["listed"])
@@ -111,4 +114,4 @@ def test_a_true_tale_passes_and_each_untrue_one_is_found_out(tale: Tale) -> None
     for word, change in untrue.items():
         assert [word in sentence for sentence in broken(change(tale))] == [True], word
     assert any("pulled" in sentence for sentence in broken(swap_two_signals(tale)))
-    assert any("webhook bodies" in sentence for sentence in broken(receive_more_than_was_recorded(tale)))
+    assert any("pages and bodies" in sentence for sentence in broken(receive_more_than_was_recorded(tale)))

@@ -38,6 +38,7 @@ from signals.lifecycle.farewell import mark_leaving
 from signals.lifecycle.import_warning_list import import_list, remove_list
 from signals.lifecycle.notices import forget_notices
 from signals.lifecycle.quarantine import settle_fallen_keys
+from signals.lifecycle.roll_up import roll_up
 from signals.models import Endpoint, Signal
 from tests.admin.scene import a_person, misp_list
 from tests.api.routes import Operation, operations
@@ -77,6 +78,7 @@ NOTHING = Act(
 _DIARY = "what came of sending; what was sent has its disclosure, written before the first byte left"
 _WORK = "who is at work on a row, how often and until when: says nothing about what becomes of it"
 _PLACE = "a place in a feed, given or reached; what stands there, and what of it was disclosed, has its leaf"
+_MINUTE = "a leaf for its whole minute follows: what waits for it is inserted by the same statement"
 UNSAID: dict[str, str] = {
     "signals_attempt (insert)": _DIARY,
     "signals_endpoint.failures": _DIARY,
@@ -87,6 +89,8 @@ UNSAID: dict[str, str] = {
     "signals_endpoint.position": _PLACE,
     "signals_endpoint.walk_id": _PLACE,
     "signals_walk (insert)": _PLACE,
+    "signals_disclosure (insert)": _MINUTE,
+    "signals_unsummed (insert)": _MINUTE,
     "signals_notice (insert)": "tells of an event that has a leaf of its own; that it was told has one too",
     "signals_notice.position": _PLACE,
     "signals_notice.posted_at": _PLACE,
@@ -343,6 +347,8 @@ def peoples_verbs(watch: Watch) -> None:
 
 def ends(watch: Watch) -> None:
     """Time passes: signals expire, are purged, and are forgotten."""
+    with watch.door("a minute is over"):
+        assert roll_up(until=now() + YEAR, at=now())
     with watch.door("the end of things"):
         expire_due(at=now() + YEAR)
         tasks.notices()

@@ -296,14 +296,14 @@ def test_every_rendering_is_recorded_also_of_retries(world: Hooked) -> None:
 
 
 def test_if_the_ledger_cannot_be_written_nothing_is_sent_or_changed(
-    world: Hooked, ledger_refuses: LedgerRefuses
+    world: Hooked, ledger_refuses: LedgerRefuses, no_leaf_to_come: LedgerRefuses
 ) -> None:
     with ledger_refuses():
         world.add()
     assert not Endpoint.objects.exists()
     endpoint = world.add()
     claimed, token = claim_due(limit=1)
-    with ledger_refuses():
+    with no_leaf_to_come():
         render(claimed, token=token, at=now())
     assert world.receiver.count == 0
     assert row(endpoint).walk is None

@@ -17,11 +17,10 @@ from signals.lifecycle.moves import root_of_pairs
 from signals.lifecycle.purge import forget_tombstones, purge_due
 from signals.lifecycle.quarantine import clear, revoke_compromised_key, settle_fallen_keys
 from signals.lifecycle.walk import start_walk
-from signals.models import Change, Disclosure, Signal, Statement, Walk
+from signals.models import Change, Disclosure, Signal, Statement, Unsummed, Walk
 from tests.builders import a_programme, a_signing_key
 from tests.chances import chances
 from tests.companies import Company, a_company, now, settle
-from tests.lifecycle.conftest import LedgerRefuses, Recorded
 from tests.races.following import Follower
 
 pytestmark = pytest.mark.django_db
@@ -175,25 +174,13 @@ def test_what_every_page_held_is_computed_again_from_rows_that_outlive_purge(see
     check_all()
 
 
-def test_a_page_is_recorded_in_the_ledger_and_a_silent_one_is_not(recorded: Recorded) -> None:
+def test_a_page_is_recorded_and_waits_for_its_leaf_and_a_silent_one_is_not() -> None:
     season = Season(0)
     season.say()
     reader = season.readers[0]
     for _ in range(3):
         reader.pull()
-    [event] = [event for event in recorded() if event["action"] == "feed.disclosed"]
-    disclosure = Disclosure.objects.get()
-    assert event["facts"]["root"] == bytes(disclosure.root).hex()
-    assert event["actor"] == "partner:birch-chat"
-
-
-def test_if_the_ledger_cannot_be_written_nothing_is_shown(ledger_refuses: LedgerRefuses) -> None:
-    season = Season(0)
-    season.say()
-    with ledger_refuses():
-        season.readers[0].pull()
-    assert season.readers[0].copy.shown == []
-    assert not Disclosure.objects.exists()
+    assert Disclosure.objects.get().id == Unsummed.objects.get().disclosure_id
 
 
 def test_a_page_costs_the_same_queries_whatever_it_holds(
@@ -207,7 +194,7 @@ def test_a_page_costs_the_same_queries_whatever_it_holds(
     place = start_walk(member, channel="pull", filter={}, at=now())
     reader = reader_of(member)
     for limit in (1, 30):
-        with django_assert_num_queries(4):  # type: ignore[operator]  # savepoint, disclosure, event, release; and the page
+        with django_assert_num_queries(3):  # type: ignore[operator]  # savepoint, disclosure, release; and the page
             page = read_page(place, reader=reader, limit=limit, at=now())
             assert len(page.items) == limit
 

@@ -16,6 +16,7 @@ from partners.lifecycle.activate_key import activate_key
 from partners.lifecycle.end_membership import end_membership
 from partners.lifecycle.part_with_partner import part_with_partner
 from partners.lifecycle.suspend_membership import suspend_membership
+from signals.compliance.minutes import rows_of
 from signals.core.notices import NoticeKind
 from signals.lifecycle import notice_feed, recalls
 from signals.lifecycle.expire import expire_due
@@ -25,7 +26,8 @@ from signals.lifecycle.notices import notify, post_notices
 from signals.lifecycle.quarantine import clear, revoke_compromised_key, settle_fallen_keys
 from signals.lifecycle.recalls import tell_recalls
 from signals.lifecycle.review import approve, refuse
-from signals.models import Disclosure, Notice, Signal
+from signals.lifecycle.roll_up import roll_up
+from signals.models import DisclosedMinute, Disclosure, Notice, Signal, Unsummed
 from tests.builders import NOON, Who, a_membership, a_programme, a_signing_key
 from tests.companies import Company, a_company, now, settle, signal_id
 from tests.lifecycle.conftest import LedgerRefuses, Recorded
@@ -53,7 +55,7 @@ def told(company: Company) -> list[dict[str, Any]]:
     """Everything that a company is told, from the start."""
     place, items, more = start_notices(company.partner.pk, channel="notices", at=now()), [], True
     while more:
-        page = read_notices(place, partner_slug=company.slug, limit=100, at=now())
+        page = read_notices(place, limit=100, at=now())
         place, more = page.place, page.more
         items += [json.loads(item) for item in page.items]
     return items
@@ -206,7 +208,7 @@ def test_a_page_ends_before_recalls_would_fill_it(room: Room, monkeypatch: pytes
         room.acme.say(*(room.acme.withdrawal(jws) for jws in said[first : first + 4]))
         tell()
     place = start_notices(room.birch.company.partner.pk, channel="notices", at=now())
-    page = read_notices(place, partner_slug="birch-chat", limit=10, at=now())
+    page = read_notices(place, limit=10, at=now())
     assert page.count == 1
     assert page.more
     assert len(recalled(room.birch.company)) == 12
@@ -217,10 +219,13 @@ def test_a_page_of_notices_is_recorded_like_every_disclosure(acme: Company, reco
         notify(acme.partner.pk, NoticeKind.KEY_RETIRED, {"kid": "k"}, at=now())
     tell()
     told(acme)
+    disclosure = Disclosure.objects.get()
+    assert Unsummed.objects.get().disclosure_id == disclosure.id
+    roll_up(until=now() + timedelta(days=1), at=now())
     [event] = [event for event in recorded() if event["action"] == "notices.disclosed"]
     assert event["actor"] == "partner:acme-social"
-    disclosure = Disclosure.objects.get()
-    assert event["facts"]["root"] == bytes(disclosure.root).hex()
+    [row] = rows_of(DisclosedMinute.objects.get().id)
+    assert bytes(disclosure.root).hex() == json.loads(row)["root"]
     assert event["facts"]["count"] == disclosure.count == 1
 
 

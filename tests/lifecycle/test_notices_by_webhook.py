@@ -247,10 +247,10 @@ def test_a_walk_of_a_feed_that_is_over_is_told(world: Hooked) -> None:
     assert resets == [{"reason": "forgotten", "channel": f"endpoint:{feed.id}", "programme": "csea"}]
 
 
-def test_what_the_ledger_cannot_record_is_not_sent(world: Hooked, ledger_refuses: LedgerRefuses) -> None:
+def test_what_the_ledger_cannot_record_is_not_sent(world: Hooked, no_leaf_to_come: LedgerRefuses) -> None:
     world.add_notices()
     world.tell("a")
-    with ledger_refuses():
+    with no_leaf_to_come():
         go()
     assert world.notices.count == 0
     assert not Disclosure.objects.exists()

@@ -24,21 +24,25 @@ def _as_owner(statement: str) -> None:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
-    _as_owner("REVOKE INSERT ON ledger_outbox FROM heliograph_app")
+def _refusing(table: str) -> Iterator[None]:
+    _as_owner(f"REVOKE INSERT ON {table} FROM heliograph_app")
     try:
-        with pytest.raises(
-            (ProgrammingError, InsufficientPrivilege), match="permission denied for table ledger_outbox"
-        ):
+        with pytest.raises((ProgrammingError, InsufficientPrivilege), match=f"permission denied for table {table}"):
             yield
     finally:
-        _as_owner("GRANT INSERT ON ledger_outbox TO heliograph_app")
+        _as_owner(f"GRANT INSERT ON {table} TO heliograph_app")
 
 
 @pytest.fixture
 def ledger_refuses() -> LedgerRefuses:
     """`with ledger_refuses():` the outbox cannot be written, and the block is expected to fail of it."""
-    return _refusing
+    return lambda: _refusing("ledger_outbox")
+
+
+@pytest.fixture
+def no_leaf_to_come() -> LedgerRefuses:
+    """`with no_leaf_to_come():` a disclosure cannot wait for its leaf, and the block is expected to fail of it."""
+    return lambda: _refusing("signals_unsummed")
 
 
 @pytest.fixture

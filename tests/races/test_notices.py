@@ -37,7 +37,7 @@ class Reader:
     def read(self) -> None:
         more = True
         while more:
-            page = read_notices(self.place, partner_slug=self.partner.slug, limit=2, at=now())
+            page = read_notices(self.place, limit=2, at=now())
             self.place, more = page.place, page.more
             self.told += [json.loads(item)["facts"]["kid"] for item in page.items]
 

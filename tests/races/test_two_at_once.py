@@ -15,14 +15,25 @@ from django.db import connection
 
 from partners import public
 from partners.models import Programme
-from signals.lifecycle import verify
+from signals.compliance.minutes import waiting
+from signals.lifecycle import roll_up, verify
 from signals.lifecycle.deliver import claim_due, deliver_due
 from signals.lifecycle.endpoints import add_endpoint
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.publish import publish
 from signals.lifecycle.quarantine import revoke_compromised_key, settle_fallen_keys
 from signals.lifecycle.verify import verify_next
-from signals.models import Attempt, Change, Endpoint, Signal, Statement, Submission, Verdict
+from signals.models import (
+    Attempt,
+    Change,
+    DisclosedMinute,
+    Disclosure,
+    Endpoint,
+    Signal,
+    Statement,
+    Submission,
+    Verdict,
+)
 from signals.queries import submission_document
 from tests.builders import a_programme, verified
 from tests.companies import Company, a_company, now, settle
@@ -230,3 +241,29 @@ def hook(programme: Programme, company: Company, url: str) -> Endpoint:
     assert member is not None
     asked: dict[str, Any] = {"url": url, "filter": {}, "batch_size": 100, "actor": "partner:x", "at": now()}
     return verified(add_endpoint(member, **asked).endpoint)
+
+
+def test_two_workers_sum_each_disclosure_once() -> None:
+    programme, acme, birch = two()
+    acme.say(*(acme.sign(acme.signal(programme=programme.slug)) for _ in range(12)))
+    page: dict[str, Any] = {"next": None}
+    for _ in range(12):
+        page = birch.feed(programme.slug, limit=1, **({"after": page["next"]} if page["next"] else {}))
+    until = now() + timedelta(days=1)
+    while waiting():
+        at_once(*([lambda: roll_up.roll_up(until=until, at=now())] * 3))
+    summed = [each for minute in DisclosedMinute.objects.all() for each in minute.disclosure_ids]
+    assert sorted(summed) == sorted(Disclosure.objects.values_list("id", flat=True))
+
+
+def test_a_worker_that_dies_while_it_sums_leaves_all_of_it_waiting() -> None:
+    programme, acme, birch = two()
+    acme.say(acme.sign(acme.signal(programme=programme.slug)))
+    birch.feed(programme.slug)
+    before, summed = waiting(), DisclosedMinute.objects.count()
+    with Actor("dies") as actor:
+        assert actor.begin(lambda: roll_up.roll_up(until=now() + timedelta(days=1), at=now()))
+        assert roll_up.roll_up(until=now() + timedelta(days=1), at=now()) == 0  # the other holds the right to sum
+        actor.end(commit=False)
+    assert (waiting(), DisclosedMinute.objects.count()) == (before, summed)
+    assert roll_up.roll_up(until=now() + timedelta(days=1), at=now()) == before

@@ -59,7 +59,7 @@ class NoticesView(Door):
         at, who = timezone.now(), caller(request)
         place, limit, wait = _asked(request)
         place = place or start_or_share_notices(who.partner_id, at=at)
-        page = read_notices(place, partner_slug=who.slug, limit=limit, at=at)
+        page = read_notices(place, limit=limit, at=at)
         response = answer(page, channel=CHANNEL, as_lines=request.accepted_media_type == NDJSON)
         if page.is_silent and wait:
             response[WAIT_HEADER] = f"notices {who.partner_id} {page.place.position} {wait}"
