@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 from django.db import connections
 from pytest_django import Settings
 
@@ -49,6 +50,21 @@ def test_a_checkpoint_says_the_tree_and_is_signed_with_the_ledgers_own_key(ledge
     assert checkpoints.vkeys()[0].startswith("hub.test/ledger+")
     assert published.cosigned == ()
     assert tile_store().get("checkpoint") == published.note
+
+
+def test_a_new_key_is_told_before_it_signs_and_the_old_one_stays_known(
+    ledger: Mirror, settings: Settings, tmp_path: Path
+) -> None:
+    settings.KEYS_DIR = tmp_path / "keys"
+    [old] = checkpoints.public_keys()
+    call_command("rotate_checkpoint_key")
+    new, known = checkpoints.public_keys()
+    assert known == old
+    drain()
+    assert [signature.key_id for signature in open_note(sign().note).signatures] == [old.id]  # not before all know it
+    call_command("rotate_checkpoint_key")  # asked again it makes no third one
+    assert len(checkpoints.vkeys()) == 2
+    assert new.name == old.name == checkpoints.origin()
 
 
 def test_the_tiles_prove_each_leaf_and_each_growth(ledger: Mirror) -> None:
