@@ -7,9 +7,10 @@ submissions   what partners handed in, with the verdicts
 recalls       the recall board: who had what was removed, and who knows that it is gone
 endpoints     webhook addresses and the attempts to reach them
 notices       what partners were told in their own feeds
+exports       bundles of the ledger: ask, watch, download
 screening     warning lists of harmless values, and keys that fell
 """
 
-from signals.admin import endpoints, notices, recalls, screening, signals, submissions
+from signals.admin import endpoints, exports, notices, recalls, screening, signals, submissions
 
-__all__ = ["endpoints", "notices", "recalls", "screening", "signals", "submissions"]
+__all__ = ["endpoints", "exports", "notices", "recalls", "screening", "signals", "submissions"]

@@ -78,14 +78,21 @@ def home(export_id: UUID) -> Path:
     return Path(settings.EXPORTS_DIR) / str(export_id)
 
 
-def make_next(log: Log, *, clock: Callable[[], datetime]) -> bool:
-    """Make one export that waits, to its end; whether there was one. Goes on where a killed worker left it."""
+def _nobody(step: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def make_next(log: Log, *, clock: Callable[[], datetime], watch: Beat = _nobody) -> bool:
+    """Make one export that waits, to its end; whether there was one. Goes on where a killed worker left it.
+
+    `watch` is told how far it is, as the row is.
+    """
     claimed = _claim()
     if claimed is None:
         return False
     export, token = claimed
     try:
-        made = make(home(export.id), order(export, clock), log, beat=_beat(export.id, token))
+        made = make(home(export.id), order(export, clock), log, beat=_beat(export.id, token, watch))
     except Overtaken:
         logger.warning("export.overtaken")
     except NoCheckpoint:
@@ -189,7 +196,7 @@ def _claim() -> tuple[Export, UUID] | None:
     return (Export.objects.get(id=row[0]), token) if row else None
 
 
-def _beat(export_id: UUID, token: UUID) -> Beat:
+def _beat(export_id: UUID, token: UUID, watch: Beat = _nobody) -> Beat:
     """Note how far it is and renew the lease, about once a second; raises Overtaken where the lease is another's."""
     noted = (0.0, "")
 
@@ -203,6 +210,7 @@ def _beat(export_id: UUID, token: UUID) -> Beat:
         until = Now() + timedelta(seconds=settings.LEASE_SECONDS)
         if not rows.update(step=step, step_done=done, step_total=total, lease_until=until):
             raise Overtaken
+        watch(step, done, total)
 
     return beat
 

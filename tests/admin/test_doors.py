@@ -36,6 +36,7 @@ OWN_PAGES: dict[str, tuple[Capability, Capability | None]] = {  # what a GET and
     "signals_signal_search": (C.SIGNALS_SEARCH, C.SIGNALS_SEARCH),
     "signals_signal_reveal": (C.SIGNALS_REVEAL, C.SIGNALS_REVEAL),
     "signals_endpoint_drawing": (C.ENDPOINTS_VIEW, C.ENDPOINTS_VIEW),
+    "signals_export_download": (C.LEDGER_EXPORT, C.LEDGER_EXPORT),  # tests/admin/test_exports.py
 }
 # A page for everybody is dear, so every day two of them try every door, and in the stage `races` the others.
 PEOPLE = [

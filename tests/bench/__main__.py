@@ -25,6 +25,7 @@ BENCHES = {
     "fanout": "a feed to many endpoints, all received and counted, against a bare client posting ready-made bodies",
     "ledger": "transactions of 32 clients with an event for the ledger in each, against the same without; merge delay",
     "isolation": "submit to received at many endpoints, with one bad receiver among them and without",
+    "export": "an export of the ledger, made and then verified offline, against bare hashing of its entries",
 }
 
 

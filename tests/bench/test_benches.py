@@ -34,3 +34,5 @@ def test_the_benches_end_by_themselves_and_print_their_figures() -> None:
     isolation = said["isolation"]
     assert isolation["received"] == 2 * 5 * 20
     assert isolation["ratio"] > 0
+    assert said["export"]["complete"]["verified_s"] > 0
+    assert said["export"]["filtered"]["entries"] == 5
