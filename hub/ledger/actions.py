@@ -29,6 +29,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Companies, programmes and memberships": ("partner", "programme", "membership"),
     "Signing keys and API keys": ("key", "api-key"),
     "Webhook endpoints": ("endpoint",),
+    "Casework": ("case",),
     "The hub's own people": ("staff", "approval"),
     "Keys, lists and the hub itself": ("vault", "hub-key", "warning-list", "database", "epoch", "ledger"),
 }
@@ -58,6 +59,20 @@ ACTIONS: dict[str, Action] = {
     "approval.refused": Action("A second person refused a proposal; nothing was done."),
     "approval.withdrawn": Action("A member of staff withdrew their own proposal; nothing was done."),
     "attempt.read": Action("A member of staff read what a receiver had answered."),
+    "case.claimed": Action("A member of staff claimed a case, which is theirs for a while."),
+    "case.commented": Action("A member of staff commented on a case; holds a commitment to the text."),
+    "case.decided": Action(
+        "A case was decided; holds the outcome and the code of its reason, and commitments to policy and comment."
+    ),
+    "case.handed-over": Action("A case was handed over to another member of staff."),
+    "case.opened": Action("A person was asked to decide about a signal or a partner."),
+    "case.overtaken": Action("A case was closed undecided: what it was about is gone."),
+    "case.paused": Action("The clock of a case was stopped; holds the code of the reason."),
+    "case.released": Action("A member of staff gave a claimed case back undecided."),
+    "case.reopened": Action("A decided case was opened again; its decision stands until there is another."),
+    "case.resumed": Action("The clock of a paused case goes on; it is due as much later as it stood still."),
+    "case.skipped": Action("A member of staff passed a case over: it is offered to others."),
+    "case.undone": Action("A decision was undone within its window; the case waits again."),
     "database.restored": Action(
         "The database was put back from a backup; holds the tree size and root that were lost."
     ),
@@ -97,6 +112,7 @@ ACTIONS: dict[str, Action] = {
     "feed.forgotten": Action("Tombstones that everybody had time to read were taken out of a programme's feed."),
     "hold.approved": Action("A held signal was approved for publication, its checks run again."),
     "hold.refused": Action("A held signal was refused for good."),
+    "hold.reopened": Action("A decision about a held signal was undone before anybody was served: it is held again."),
     "hub-key.rotated": Action("The hub got a new signing key of its own."),
     "key.activated": Action("A partner's signing key became active; holds the public JWK.", to_partner=True),
     "key.endorsed": Action("A partner endorsed a signing key of its own with an active one.", to_partner=True),

@@ -29,6 +29,7 @@ RIGHTS: dict[str, dict[str, str]] = {
     "signals_disclosure": {APPLICATION: "SELECT, INSERT"},
     "signals_disclosedminute": {APPLICATION: "SELECT, INSERT"},
     "signals_unsummed": {APPLICATION: "SELECT, INSERT, DELETE"},  # gone with the leaf that commits to it
+    "signals_caseevent": {APPLICATION: "SELECT, INSERT"},
     "signals_attempt": {APPLICATION: "SELECT, INSERT"},  # dropped by the day, by a function of their owner's
 }
 # What a role may call; nobody else may.

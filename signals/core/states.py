@@ -35,7 +35,7 @@ _REINSTATED = {State.VERIFIED, State.HELD, State.PUBLISHED, State.RESTRICTED}
 
 MOVES: dict[State, frozenset[State]] = {
     State.RECEIVED: frozenset({State.REFUSED, State.VERIFIED, State.HELD, State.QUARANTINED, State.WITHDRAWN}),
-    State.REFUSED: frozenset({State.PURGED}),
+    State.REFUSED: frozenset({State.HELD, State.PURGED}),  # a review's refusal is undone within its window
     State.VERIFIED: frozenset({State.PUBLISHED, State.HELD, State.REFUSED, *REMOVED}),
     State.HELD: frozenset({State.VERIFIED, State.REFUSED, *REMOVED}),
     State.PUBLISHED: frozenset({State.RESTRICTED, *REMOVED}),

@@ -1,4 +1,4 @@
-"""A person decides about a held signal: approve it, its checks run again, or refuse it for good."""
+"""A person decides about a held signal: approve it, its checks run again, or refuse it; or take that back."""
 
 from __future__ import annotations
 
@@ -66,6 +66,26 @@ def refuse(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
             facts={"reasons": list(signal.held_reasons)},
         )
         tell_authors([signal.id], state=State.REFUSED, at=at)
+    return signal
+
+
+def hold_again(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
+    """Take an approval or a refusal back, while nobody has been served by it: the signal is held as before.
+
+    Refuses CannotMove when it has been published, purged or withdrawn meanwhile, or has expired.
+    """
+    with transaction.atomic():
+        signal = lock_signals([signal_id]).get(signal_id)
+        if signal is None or not signal.held_reasons or signal.revision or signal.expires_at <= at:
+            raise CannotMove("It has been published, withdrawn or has expired since: the decision stands.")
+        if signal.state not in {State.VERIFIED.value, State.REFUSED.value}:
+            raise CannotMove(f"The signal is {signal.state} by now: the decision stands.")
+        was = signal.state
+        signal.state, signal.removal, signal.removed_at = State.HELD.value, "", None
+        signal.save(update_fields=["state", "removal", "removed_at"])
+        subjects = [f"signal:{signal.id}"]
+        record("hold.reopened", actor=actor, at=at, subjects=subjects, facts={"was": was})
+        tell_authors([signal.id], state=State.HELD, at=at)
     return signal
 
 

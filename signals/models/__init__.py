@@ -6,9 +6,11 @@ delivery    webhook endpoints, their attempts, what was disclosed, and which lea
 notices     what the hub tells one partner
 recall      what partners tell the hub after a recall: how far they are, and receipts
 screening   warning lists of well-known harmless values, and keys that fell
+cases       what a person is asked to decide, and everything that happened to it
 exports     exports of the ledger and how far their making is
 """
 
+from signals.models.cases import Case, CaseEvent
 from signals.models.delivery import Attempt, DisclosedMinute, Disclosure, Endpoint, FormerSecret, Unsummed
 from signals.models.exports import Export, ExportState
 from signals.models.feed import Change, Head, Route, Signal, Walk
@@ -20,6 +22,8 @@ from signals.models.statements import Statement, Submission, Verdict
 __all__ = [
     "Acknowledgement",
     "Attempt",
+    "Case",
+    "CaseEvent",
     "Change",
     "DisclosedMinute",
     "Disclosure",

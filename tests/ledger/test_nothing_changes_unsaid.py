@@ -29,6 +29,8 @@ from partners.lifecycle.end_membership import end_membership
 from partners.lifecycle.suspend_partner import suspend_partner
 from partners.models import Partner, SigningKey
 from signals import tasks
+from signals.cases import claiming, deciding, opening, talking, undoing
+from signals.core.cases import CaseKind, Outcome, PauseReason
 from signals.core.endpoints import Stop
 from signals.lifecycle import endpoints, legal_hold, purge, quarantine, reveal, review, search
 from signals.lifecycle.deliver import deliver_due
@@ -39,7 +41,7 @@ from signals.lifecycle.import_warning_list import import_list, remove_list
 from signals.lifecycle.notices import forget_notices
 from signals.lifecycle.quarantine import settle_fallen_keys
 from signals.lifecycle.roll_up import roll_up
-from signals.models import Endpoint, Signal
+from signals.models import Case, Endpoint, Signal
 from tests.admin.scene import a_person, misp_list
 from tests.api.routes import Operation, operations
 from tests.builders import (
@@ -106,6 +108,7 @@ UNSAID: dict[str, str] = {
     "signals_submission.attempts": _WORK,
     "signals_submission.lease_token": _WORK,
     "signals_submission.lease_until": _WORK,
+    "signals_case.lease_until": _WORK,
     "signals_sweep (insert)": _WORK,
     "signals_sweep.swept_at": _WORK,
     "signals_distrust.is_settled": "the last of a key's signals had moved; each move and the fall have their leaves",
@@ -220,6 +223,7 @@ def signals_verbs(watch: Watch, acme: Company, birch: Company, cedar: Company) -
         tasks.notices()
         tasks.sweep()
     reads.ask("get", "notices")
+    cases_verbs(watch)
     first, second = Signal.objects.filter(state="held").order_by("arrival")
     live = Signal.objects.filter(state="published").order_by("arrival")[0]
     with watch.door("review"):
@@ -250,6 +254,49 @@ def signals_verbs(watch: Watch, acme: Company, birch: Company, cedar: Company) -
     says.ask("post", "keys/{kid}/endorse", endorsed, kid=said["kid"])
     says.ask("post", "api-keys/{key_id}/roll", {"old_expires_in": 60}, key_id=acme.token.split("_")[2])
     return says.opened | reads.opened
+
+
+def cases_verbs(watch: Watch) -> None:
+    """A case's life, and what is held is held in the end."""
+    assert opening.open_held(at=now()) == 0, "the sweep was here"
+    sits = a_person("sits", Role.ANALYST)
+    who: dict[str, Any] = {"at": now(), **STAFF}
+
+    def mine() -> dict[str, Any]:
+        assert case is not None
+        return {"token": Case.objects.get(pk=case.pk).lease_token, **who}
+
+    with watch.door("cases"):
+        case = claiming.claim_next(**who)
+        assert case is not None
+        claiming.heartbeat(case.pk, token=mine()["token"])
+        claiming.skip(case.pk, **mine())
+        claiming.claim(case.pk, **who)
+        claiming.release(case.pk, **mine())
+        claiming.claim(case.pk, **who)
+        claiming.hand_over(case.pk, to=sits, text="yours", **mine())
+        talking.comment(case.pk, "a word", **who)
+        his: dict[str, Any] = {"actor": f"staff:{sits.pk}", "at": now()}
+        talking.pause(case.pk, PauseReason.LEGAL, text="", **his)
+        talking.resume(case.pk, **who)
+        claiming.claim(case.pk, **who)
+        how: dict[str, Any] = {"reason": "flood", "policy": "handbook 4", "text": ""}
+        version = Case.objects.get(pk=case.pk).version
+        deciding.decide(case.pk, version=version, outcome=Outcome.REFUSED, **how, **mine())
+        undoing.undo(case.pk, text="", **who)
+        assert case.signal_id
+        deciding.decide_held(case.signal_id, Outcome.REFUSED, **how, **who)
+        undoing.undo(case.pk, text="", **who)
+        partner = Partner.objects.get(slug="cedar-video").pk
+        alarm = opening.open_case(CaseKind.QUALITY, partner_id=partner, **who)
+        alarm = claiming.claim(alarm.pk, **who)
+        how |= {"outcome": Outcome.DISMISSED, "reason": "explained", "version": alarm.version}
+        assert alarm.lease_token
+        deciding.decide(alarm.pk, token=alarm.lease_token, **how, **who)
+        undoing.reopen(alarm.pk, text="", **who)
+        other = opening.open_case(CaseKind.HOLD, signal_id=Signal.objects.filter(state="published")[0].pk, **who)
+        assert opening.close_overtaken(at=now()) == 1
+        assert Case.objects.get(pk=other.pk).outcome == "overtaken"
 
 
 def steps(watch: Watch) -> None:

@@ -1,0 +1,103 @@
+"""Decide a case: an outcome, the code of its reason, the policy it rests on; with its effect, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+
+from signals.cases.claiming import claim
+from signals.cases.opening import open_case
+from signals.cases.refusals import InvalidDecision
+from signals.cases.rows import free, lock_claimed, note
+from signals.core.cases import CaseEventKind, CaseKind, CaseState, Outcome, is_policy_reference, is_reason
+from signals.lifecycle import review
+from signals.models import Case, Signal
+
+
+def decide(
+    case_id: UUID,
+    *,
+    token: UUID,
+    version: int,
+    outcome: Outcome,
+    reason: str,
+    policy: str,
+    text: str,
+    actor: str,
+    at: datetime,
+) -> Case:
+    """Decide a case that one has claimed, as one's page showed it, with immediate effect.
+
+    `reason` is a code of `signals.core.cases.REASONS`, `policy` a place in a policy ("CSEA handbook 4.2"), `text` a
+    comment or nothing. Refuses InvalidDecision, what `lock_claimed` refuses, and what the effect refuses (CannotMove
+    where the signal was withdrawn a moment ago): then nothing happened.
+    """
+    with transaction.atomic():
+        case = lock_claimed(case_id, token=token, version=version)
+        check(CaseKind(case.kind), outcome, reason, policy)
+        settle(case, outcome, reason=reason, policy=policy, text=text, actor=actor, at=at)
+    return case
+
+
+def decide_held(
+    signal_id: UUID, outcome: Outcome, *, reason: str, policy: str, text: str = "", actor: str, at: datetime
+) -> Case:
+    """Decide about a held signal from outside its case's page: claimed and decided in one go.
+
+    Refuses what `claim` and `decide` refuse: CaseTaken while another is at it.
+    """
+    with transaction.atomic():
+        case = claim(open_case(CaseKind.HOLD, signal_id=signal_id, actor=actor, at=at).pk, actor=actor, at=at)
+        check(CaseKind.HOLD, outcome, reason, policy)
+        settle(case, outcome, reason=reason, policy=policy, text=text, actor=actor, at=at)
+    return case
+
+
+def check(kind: CaseKind, outcome: Outcome, reason: str, policy: str) -> None:
+    """Refuses InvalidDecision unless the outcome and its reason belong to this kind, and a policy is named."""
+    if not is_reason(kind, outcome, reason):
+        raise InvalidDecision("Choose an outcome together with one of its reasons.", pointer="/reason")
+    if not is_policy_reference(policy):
+        raise InvalidDecision("Name the policy it rests on, in 2 to 80 characters on one line.", pointer="/policy")
+
+
+def settle(case: Case, outcome: Outcome, *, reason: str, policy: str, text: str, actor: str, at: datetime) -> None:
+    """Give a decision about a case, locked by the caller and checked, its effect, and close the case."""
+    if case.signal_id is not None:
+        case.before = Signal.objects.only("state").get(pk=case.signal_id).state
+    EFFECTS[CaseKind(case.kind), outcome](case, actor, at)
+    case.state, case.outcome, case.reason = CaseState.DECIDED.value, outcome.value, reason
+    case.decided_by, case.decided_at = actor, at
+    case.paused_at, case.pause_reason = None, ""
+    free(case)
+    facts = {"outcome": outcome.value, "reason": reason}
+    private = {"policy": policy.strip()}
+    note(case, CaseEventKind.DECIDED, actor=actor, at=at, facts=facts, text=text, private=private)
+
+
+def _nothing(case: Case, actor: str, at: datetime) -> None:
+    """The decision is the whole of it; what follows is done elsewhere, under its own leaf."""
+
+
+def _approve(case: Case, actor: str, at: datetime) -> None:
+    assert case.signal_id is not None
+    review.approve(case.signal_id, actor=actor, at=at)
+
+
+def _refuse(case: Case, actor: str, at: datetime) -> None:
+    assert case.signal_id is not None
+    review.refuse(case.signal_id, actor=actor, at=at)
+
+
+Effect = Callable[[Case, str, datetime], None]
+
+EFFECTS: Final[Mapping[tuple[CaseKind, Outcome], Effect]] = {
+    (CaseKind.HOLD, Outcome.APPROVED): _approve,
+    (CaseKind.HOLD, Outcome.REFUSED): _refuse,
+    (CaseKind.QUALITY, Outcome.ACTED): _nothing,
+    (CaseKind.QUALITY, Outcome.DISMISSED): _nothing,
+}
