@@ -65,7 +65,8 @@ def heartbeat(case_id: UUID, *, token: UUID) -> datetime:
         case = lock_claimed(case_id, token=token)
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE signals_case SET lease_until = greatest(lease_until, clock_timestamp() + make_interval(secs => %s))"
+                "UPDATE signals_case"
+                " SET lease_until = greatest(lease_until, clock_timestamp() + make_interval(secs => %s))"
                 " WHERE id = %s RETURNING lease_until",
                 [LEASE.total_seconds(), case.pk],
             )
