@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from hub import problems
 from hub.ledger import serving
+from hub.ledger.tile_store import StoreAway
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +38,11 @@ class ServeNothingStale:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """A database that went away while a view was asking it: nothing was stored that was not answered for."""
+        """A database or store that went away while a view asked it: nothing was stored that was not answered for."""
         del request
+        if isinstance(exception, StoreAway):
+            detail = "The ledger's files cannot be read at the moment; try again later."
+            return problems.problem("unavailable", detail, status=503, headers=_RETRY_AFTER)
         return _unavailable(exception) if isinstance(exception, _AWAY) else None
 
 

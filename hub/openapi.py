@@ -35,6 +35,7 @@ _TAGS = {
     "endpoints": "Have the same feed pushed to an address of yours, signed by Standard Webhooks 1.0.",
     "programmes": "Where you share, with whom, and with which keys your fellow members sign.",
     "keys": "Your signing keys, from proposal to retirement or revocation, and your API keys.",
+    "ledger": "What the hub's append-only log says about you, with proofs that need not trust the hub.",
     "hub": "The hub's own keys, open to everybody.",
 }
 
@@ -44,6 +45,7 @@ _PATH = {
     "slug of partners": "a fellow member's slug, or your own",
     "kid": "RFC 7638 thumbprint of one of your signing keys",
     "key_id": "the public part of an API key's token",
+    "index": "a leaf's place in the log, from 0",
     "endpoint_id": "id of one of your endpoints",
     "signal_id": "id of one of your signals, from a verdict",
     "submission_id": "id of one of your submissions",

@@ -51,6 +51,32 @@ _PAYLOAD = {
     "severity": "high",
     "handling": {"tlp": "amber", "audience": "programme", "permitted": ["investigate", "restrict-content"]},
 }
+_ROOT = "JGWkD6OrBPEiz2Cw0WauGu3nuobAZ/wF1ngwa1+UjyI="
+_CHECKPOINT = (  # signed with the two keys above, the second one's owner being the witness
+    f"hub.example/ledger\n3\n{_ROOT}\n\n"
+    "— hub.example/ledger "
+    "+BFbPb061R+9YZIHfLR89nhAIY8VQ0hbuhszYSlOMl1D+yPP9ChIPAuQ+UAd4EzLvWfV4R0OnreKKkQGXESMOEZAJAw=\n"
+    "— witness.birch.example "
+    "oHUi6AAAAABq6FETVWFMfK78y9aXPSXcmE8j8HFTL/JH4qneQp5e2jIbv+g8G64/vRSwGqB8V8OiqemugmhfrfvoVmW/jdx8bQf9BA==\n"
+)
+_LEAF_HASHES = (
+    "2zQm6HgGjSjSabbIcXIyLOU3K2V1bQeJAB00g19gHAM=",
+    "f9HZsO6EokXRGlVObPR/Dr9ljdhquouy/Uvzy/Ydep0=",
+    "+mHj3sNDlYn0eEyJO/Mh0AhPBMVyx68raOPzNgo1tIY=",
+)
+_LEAF = {
+    "index": 1,
+    "hash": _LEAF_HASHES[1],
+    "entry": (
+        '{"action":"statement.accepted","actor":"partner:acme-social","at":"2026-11-02T09:00:01.250000Z",'
+        '"commitments":{},"facts":{"kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k","line":1,'
+        '"submission":"0198c5c2-7e80-7000-8000-5f6e7d8c9bab","typ":"signal+jws"},'
+        '"id":"0198c5c2-7f01-7c3b-8000-0a1b2c3d4e5f","nonce":"000102030405060708090a0b0c0d0e0f",'
+        '"sequenced_at":"2026-11-02T09:00:01.400000Z","subjects":[{"id":"partner:acme-social","n":2},'
+        '{"id":"signal:0198c5c2-7f00-7a3b-8000-3c5d6e7f8091","n":1},{"id":"programme:csea","n":2}],"v":1}'
+    ),
+}
+_COSIGNATURE = {"witness": "birch", "at": "2026-11-02T09:00:03Z"}
 _COUNTS = {"accepted": 1, "held": 0, "refused": 1, "pending": 0}
 _ACCEPTED = {
     "line": 1,
@@ -259,6 +285,19 @@ EXAMPLES: dict[str, Any] = {
         "changed_at": _AT,
         "expires_at": "2027-11-02T09:00:01.250000Z",
     },
+    "CheckpointShape": {
+        "origin": "hub.example/ledger",
+        "size": 3,
+        "root_hash": _ROOT,
+        "signed_at": "2026-11-02T09:00:02.100000Z",
+        "cosigned": [_COSIGNATURE],
+        "note": _CHECKPOINT,
+    },
+    "ConsistencyShape": {"old": 2, "new": 3, "hashes": [_LEAF_HASHES[2]]},
+    "CosignatureShape": _COSIGNATURE,
+    "InclusionShape": {"index": 1, "size": 3, "hashes": [_LEAF_HASHES[0], _LEAF_HASHES[2]]},
+    "LeafShape": _LEAF,
+    "LeavesShape": {"leaves": [_LEAF], "next": 3, "more": False},
     "PageShape": {**_PAGE, "items": [_ITEM]},
     "ProgrammeShape": _PROGRAMME,
     "RecallShape": {

@@ -42,6 +42,7 @@ STATUS: dict[str, HTTPStatus] = {
     "invalid-slug": HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid-time": HTTPStatus.UNPROCESSABLE_ENTITY,
     "key-taken": HTTPStatus.CONFLICT,
+    "leaf-not-signed": HTTPStatus.CONFLICT,
     "malformed-request": HTTPStatus.BAD_REQUEST,
     "membership-ended": HTTPStatus.GONE,
     "membership-suspended": HTTPStatus.FORBIDDEN,

@@ -45,6 +45,11 @@ def at_most(size: int) -> Signed | None:
     return _first(_published().filter(size__lte=size).order_by("-size", "-id"))
 
 
+def newest(size: int, *, count: int) -> list[Signed]:
+    """At most `count` checkpoints of trees of `size` leaves or more, the newest first."""
+    return [_signed(row) for row in _published().filter(size__gte=size).order_by("-id")[:count]]
+
+
 def origin() -> str:
     """The log's name, the first line of every checkpoint: a URL without its scheme."""
     return str(settings.LEDGER_ORIGIN)
@@ -84,8 +89,10 @@ def _published() -> QuerySet[Checkpoint]:
 
 def _first(rows: QuerySet[Checkpoint]) -> Signed | None:
     row = rows.first()
-    if row is None:
-        return None
+    return None if row is None else _signed(row)
+
+
+def _signed(row: Checkpoint) -> Signed:
     cosignatures = sorted(row.cosignatures.all(), key=lambda each: each.id)
     lines = read_signatures("".join(each.line for each in cosignatures)) if cosignatures else ()
     note = open_note(bytes(row.note)).with_signatures(lines)

@@ -14,6 +14,7 @@ class Scope(StrEnum):
     ENDPOINTS_MANAGE = "endpoints:manage"
     KEYS_READ = "keys:read"
     KEYS_MANAGE = "keys:manage"
+    LEDGER_READ = "ledger:read"
 
 
 MEANINGS: dict[Scope, str] = {
@@ -23,5 +24,6 @@ MEANINGS: dict[Scope, str] = {
     Scope.ENDPOINTS_MANAGE: "create, change and delete webhook endpoints",
     Scope.KEYS_READ: "list signing keys and API keys",
     Scope.KEYS_MANAGE: "propose, endorse, retire and revoke signing keys; roll API keys",
+    Scope.LEDGER_READ: "read what the ledger says about one's own company, with proofs",
 }
 ORDINARY = frozenset(Scope) - {Scope.SIGNALS_BACKFILL}  # what a new API key gets when nobody says otherwise

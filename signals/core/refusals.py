@@ -454,6 +454,15 @@ class EndpointHeld(RequestRefusal):
     code = "endpoint-held"
 
 
+class LeafNotSigned(RequestRefusal):
+    """The ledger holds this leaf, but no checkpoint covers it yet.
+
+    Checkpoints are signed every few seconds: ask again. If this stays, the signer stands still; tell the operator.
+    """
+
+    code = "leaf-not-signed"
+
+
 class EndpointTlsRefused(RequestRefusal):
     """The CA bundle of the endpoint cannot be used.
 

@@ -14,6 +14,7 @@ NOBODYS = {
     "slug": "nobodys",
     "kid": "A" * 43,
     "key_id": "0000000000",
+    "index": "999999999999",
 }
 
 

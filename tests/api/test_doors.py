@@ -30,6 +30,12 @@ SCOPES = {
     "GET /api/v1/endpoints/{endpoint_id}/health": "endpoints:manage",
     "GET /api/v1/endpoints/{endpoint_id}/health.svg": "endpoints:manage",
     "GET /api/v1/keys": "keys:read",
+    "GET /api/v1/ledger/checkpoint": None,
+    "GET /api/v1/ledger/leaves": "ledger:read",
+    "GET /api/v1/ledger/leaves/{index}": "ledger:read",
+    "GET /api/v1/ledger/leaves/{index}/proof": "ledger:read",
+    "GET /api/v1/ledger/proofs/consistency": None,
+    "GET /api/v1/ledger/proofs/inclusion": None,
     "GET /api/v1/notices": "feed:read",
     "GET /api/v1/partners/{slug}/jwks.json": None,  # any partner
     "GET /api/v1/programmes": None,

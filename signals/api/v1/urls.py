@@ -15,6 +15,14 @@ from signals.api.v1.endpoints import (
 from signals.api.v1.explain import ExplainView
 from signals.api.v1.feed import FeedView
 from signals.api.v1.keys import RevokeKeyView
+from signals.api.v1.ledger import (
+    LedgerCheckpointView,
+    LedgerConsistencyView,
+    LedgerInclusionView,
+    LedgerLeafView,
+    LedgerLeavesView,
+    LedgerProofView,
+)
 from signals.api.v1.notices import NoticesView
 from signals.api.v1.recall import AcknowledgeView, RecallView
 from signals.api.v1.statements import OwnSignalView, StatementsView, SubmissionView
@@ -37,5 +45,11 @@ urlpatterns = [
     path("endpoints/<uuid:endpoint_id>/health", EndpointHealthView.as_view(), name="endpoint-health"),
     path("endpoints/<uuid:endpoint_id>/health.svg", EndpointDrawingView.as_view(), name="endpoint-drawing"),
     path("keys/<slug:kid>/revoke", RevokeKeyView.as_view(), name="revoke-key"),
+    path("ledger/checkpoint", LedgerCheckpointView.as_view(), name="ledger-checkpoint"),
+    path("ledger/leaves", LedgerLeavesView.as_view(), name="ledger-leaves"),
+    path("ledger/leaves/<int:index>", LedgerLeafView.as_view(), name="ledger-leaf"),
+    path("ledger/leaves/<int:index>/proof", LedgerProofView.as_view(), name="ledger-proof"),
+    path("ledger/proofs/inclusion", LedgerInclusionView.as_view(), name="ledger-inclusion"),
+    path("ledger/proofs/consistency", LedgerConsistencyView.as_view(), name="ledger-consistency"),
     path("explain", ExplainView.as_view(), name="explain"),
 ]
