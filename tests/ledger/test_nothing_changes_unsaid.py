@@ -20,7 +20,7 @@ from heliograph_client import statements
 from pytest_django import Settings
 
 from hub.ledger.record import record
-from hub.staff import accounts, approvals
+from hub.staff import accounts, approvals, factors
 from hub.staff.approvals import Act
 from hub.staff.roles import Capability, Role
 from partners.api.failures import failures
@@ -60,6 +60,7 @@ from tests.companies import Company, a_company, another_key, now, settle
 from tests.ledger.watching import ROOT, Watch, columns_of, watching, writers
 from tests.partners.test_lifecycle import VERBS, World
 from tests.receivers import Receiver, accepts, refuses
+from tests.staff.authenticators import an_app_of
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 
@@ -81,6 +82,7 @@ _DIARY = "what came of sending; what was sent has its disclosure, written before
 _WORK = "who is at work on a row, how often and until when: says nothing about what becomes of it"
 _PLACE = "a place in a feed, given or reached; what stands there, and what of it was disclosed, has its leaf"
 _MINUTE = "a leaf for its whole minute follows: what waits for it is inserted by the same statement"
+_GUESSES = "counts wrong guesses, to slow guessers down; they have a bounded number of leaves"
 UNSAID: dict[str, str] = {
     "signals_attempt (insert)": _DIARY,
     "signals_endpoint.failures": _DIARY,
@@ -109,6 +111,9 @@ UNSAID: dict[str, str] = {
     "signals_submission.lease_token": _WORK,
     "signals_submission.lease_until": _WORK,
     "signals_case.lease_until": _WORK,
+    "staff_failure (insert)": _GUESSES,
+    "staff_failure.count": _GUESSES,
+    "staff_authenticator.last_step": "a code counts once; what it opened has its leaf",
     "signals_sweep (insert)": _WORK,
     "signals_sweep.swept_at": _WORK,
     "signals_distrust.is_settled": "the last of a key's signals had moved; each move and the fall have their leaves",
@@ -121,6 +126,8 @@ UNSAID: dict[str, str] = {
 # Functions that open a transaction and are not walked here, and where their leaves are seen to instead.
 _RESTORE = "only `manage.py restored` calls it: tests/journeys/test_a_restored_backup.py looks for its leaves"
 _EXPORTS = "needs a signed ledger: tests/lifecycle/test_exports.py looks for its leaves"
+_SESSIONS = "needs a browser that stepped up, failed or was idle: tests/staff has them, and looks for the leaves"
+_KEYS = "needs a security key that answers: tests/staff/test_second_factors.py has one, and looks for the leaves"
 ELSEWHERE: dict[tuple[str, str], str] = {
     ("signals/lifecycle/reapply.py", "hold_again"): _RESTORE,
     ("signals/lifecycle/reapply.py", "purge_again"): _RESTORE,
@@ -136,6 +143,11 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("signals/lifecycle/exports.py", "end_exports"): _EXPORTS,
     ("signals/lifecycle/opening.py", "open_values"): _EXPORTS,
     ("signals/compliance/holders.py", "_holders"): "reads",
+    ("hub/staff/failures.py", "note_wrong_factor"): _SESSIONS,
+    ("hub/staff/sessions.py", "end"): _SESSIONS,
+    ("hub/staff/step_up.py", "step_up"): _SESSIONS,
+    ("hub/staff/factors.py", "add_key"): _KEYS,
+    ("hub/staff/factors.py", "remove_key"): _KEYS,
     ("signals/endpoint_health.py", "lag"): "reads",
     ("partners/limits/windows.py", "take"): "Valkey's transaction, not the database's",
     ("partners/management/commands/activate_key.py", "act"): "two verbs in one transaction, both walked",
@@ -377,6 +389,15 @@ def peoples_verbs(watch: Watch) -> None:
         accounts.renew_password(robin, at=now(), **STAFF)
         accounts.switch_off(robin, at=now(), **STAFF)
         accounts.switch_on(robin, at=now(), **STAFF)
+    with watch.door("second factors"):
+        app, _ = an_app_of(robin, at=now() - timedelta(minutes=5))
+        factors.prove(robin, factors.Proof(code=app.code(now())), at=now())
+        [code, *_] = factors.renew_codes(robin, at=now())
+        factors.prove(robin, factors.Proof(code=code), at=now())
+        factors.remove_app(robin, at=now())
+        factors.renew_codes(robin, at=now())
+        factors.forget_codes(robin, at=now(), **STAFF)
+        factors.reset(robin, at=now(), **STAFF)
     sits, stands = a_person("sits", Role.OPERATOR), a_person("stands", Role.OPERATOR)
     asked: dict[str, Any] = {"by": sits, "subject": f"staff:{robin.pk}", "facts": {}, "reason": "the test's"}
     for decide in (
