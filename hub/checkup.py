@@ -278,6 +278,8 @@ def configuration() -> Iterator[Finding]:
          "Fine for one machine with backups; else set HELIOGRAPH_DATABASE_URL."),
         (settings.IS_PRODUCTION and not settings.METRICS_TOKEN, "warning", "Only this machine may read /metrics.",
          "Set HELIOGRAPH_METRICS_TOKEN."),
+        (settings.SECOND_FACTOR != "required", bad, "A password alone opens the admin.",
+         "Set HELIOGRAPH_SECOND_FACTOR=required."),
         (os.geteuid() == 0, "warning", "The hub runs as root.", "Run it as a user of its own."),
     ]  # fmt: skip
     found = [Finding("settings", verdict, sentence, advice) for is_so, verdict, sentence, advice in wrong if is_so]

@@ -88,9 +88,9 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "hub.staff.middleware.StaffSessions",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "hub.middleware.ServeNothingStale",
+    "hub.staff.middleware.StaffSessions",  # after it: sessions lie in the database
 ]
 ROOT_URLCONF = "hub.urls"
 ASGI_APPLICATION = "hub.asgi.application"

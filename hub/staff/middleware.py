@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -16,7 +17,7 @@ from hub.staff.roles import TO_STEP_UP, StepUpNeeded
 
 
 class StaffSessions:
-    """Ends what is over, and asks for a second factor where a door says StepUpNeeded. Stands after messages."""
+    """Ends what is over, and asks for a second factor where a door says StepUpNeeded. Stands last."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -24,15 +25,21 @@ class StaffSessions:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Look at the session, if there is one, before anybody else does."""
         if settings.SESSION_COOKIE_NAME in request.COOKIES:
-            at = timezone.now()
-            user = request.user
-            if isinstance(user, User):
-                over = sessions.why_it_is_over(request, user, at=at)
-                if over:
-                    sessions.end(request, user, over, at=at)
-                else:
-                    setattr(user, TO_STEP_UP, factors.has_any(user) and not step_up.is_fresh(request, at=at))
+            try:
+                self._look_at(request)
+            except (OperationalError, InterfaceError):  # it went away a moment ago; nobody is let in unlooked at
+                return HttpResponse("The hub's database does not answer.", status=503, headers={"Retry-After": "5"})
         return self.get_response(request)
+
+    def _look_at(self, request: HttpRequest) -> None:
+        at, user = timezone.now(), request.user
+        if not isinstance(user, User):
+            return
+        over = sessions.why_it_is_over(request, user, at=at)
+        if over:
+            sessions.end(request, user, over, at=at)
+        else:
+            setattr(user, TO_STEP_UP, factors.has_any(user) and not step_up.is_fresh(request, at=at))
 
     def process_view(
         self, request: HttpRequest, _view: Callable[..., HttpResponse], _args: Sequence[Any], _kwargs: dict[str, Any]

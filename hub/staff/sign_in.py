@@ -56,6 +56,8 @@ class NotNow(AdminAuthenticationForm):
 class SignIn(LoginView):
     """The sign-in form of the admin."""
 
+    http_method_names = ["get", "head", "post"]
+
     def post(self, request: HttpRequest, *args: str, **kwargs: object) -> HttpResponse:
         """Look at the password, unless too many were wrong lately."""
         self.counted = failures.of_sign_in(request, request.POST.get("username", ""))

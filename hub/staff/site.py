@@ -12,12 +12,13 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
 
 from hub.staff import factor_pages, factors
 from hub.staff.gate import Figure, GatedAdmin
@@ -25,7 +26,7 @@ from hub.staff.roles import roles_of
 from hub.staff.sign_in import MUST_CHANGE, ChangePassword, SignIn, sign_out
 
 _ROOMS = {"auth": "People"}  # by Django's own name of the app
-_METHODS = ("GET", "HEAD", "POST")
+_METHODS = ["GET", "HEAD", "POST"]
 _View = TypeVar("_View", bound=Callable[..., HttpResponseBase])
 
 
@@ -44,13 +45,11 @@ class HubAdminSite(AdminSite):
 
     def admin_view(self, view: _View, cacheable: bool = False) -> _View:
         """As Django's, but a one-time password opens nothing except the form to change it."""
-        guarded = super().admin_view(view, cacheable)
+        guarded = require_http_methods(_METHODS)(super().admin_view(view, cacheable))
         if view in (self.password_change, self.logout, self.i18n_javascript):
             return guarded
 
         def inner(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
-            if request.method not in _METHODS:
-                return HttpResponseNotAllowed(_METHODS)
             if self.has_permission(request) and request.session.get(MUST_CHANGE):
                 return HttpResponseRedirect(reverse("admin:password_change", current_app=self.name))
             return guarded(request, *args, **kwargs)

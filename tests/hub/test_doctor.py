@@ -103,7 +103,8 @@ def test_settings_that_are_unsafe_in_production_are_failures(settings: Settings)
     settings.ALLOWED_HOSTS = ["*"]
     settings.EGRESS_ALLOWED_CIDRS = ["0.0.0.0/0"]
     settings.DEBUG = True
-    assert len(sentences(checkup.configuration(), "failure")) == 7
+    settings.SECOND_FACTOR = "offered"
+    assert len(sentences(checkup.configuration(), "failure")) == 8
 
 
 @pytest.mark.story
