@@ -18,6 +18,7 @@ from rest_framework.request import Request
 
 from hub import problems
 from hub.ledger import checkpoints
+from hub.ledger.export import own_log
 from hub.ledger.tile_store import StoreAway, TileLacking, tile_store
 from hub.ledger.tlog import tiles
 from hub.staff.roles import Capability, has
@@ -113,15 +114,16 @@ class Policy(_File):
 
 
 class Vkeys(_File):
-    """The keys that checkpoints are checked with, open to the world as the hub's other public keys are."""
+    """The keys that checkpoints and export bundles are checked with, open to all as the hub's other public keys are."""
 
     authentication_classes = []
     permission_classes = [AllowAny]
 
     def get(self, request: Request) -> HttpResponse:
-        """One vkey a line, the newest first."""
+        """One vkey a line, the newest first, checkpoints' before exports'."""
         del request
-        return _file("".join(f"{vkey}\n" for vkey in checkpoints.vkeys()).encode(), _TEXT, "public, max-age=300")
+        vkeys = [*checkpoints.vkeys(), *own_log.vkeys()]
+        return _file("".join(f"{vkey}\n" for vkey in vkeys).encode(), _TEXT, "public, max-age=300")
 
 
 def _hashes(name: str) -> bytes:

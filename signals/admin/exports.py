@@ -236,13 +236,14 @@ class ExportAdmin(ListOnly[Export]):
         _check(request)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
+        user = require(request.user, Capability.LEDGER_EXPORT)
         row = Export.objects.filter(id=export_id).first()
         if row is None:
             raise Http404
         if row.opens_values:
             require(request.user, Capability.SIGNALS_REVEAL)
         try:
-            handed = exports.download(export_id, actor=f"staff:{request.user.pk}", at=timezone.now())
+            handed = exports.download(export_id, actor=f"staff:{user.pk}", at=timezone.now())
         except Refusal as refusal:
             messages.error(request, refusal.detail)
             return HttpResponseRedirect(reverse("admin:signals_export_change", args=[export_id]))

@@ -84,7 +84,8 @@ def test_every_path_opens_for_those_it_is_for_and_for_nobody_else(everybody: dic
         assert everybody["partner"].get(f"/ledger/{name}").status_code in {403, 404}, name
 
     text = everybody["partner"].get("/ledger/checkpoint").content
-    [vkey] = everybody["nobody"].get("/ledger/vkeys").content.decode().split()
+    vkey, exports = everybody["nobody"].get("/ledger/vkeys").content.decode().split()
+    assert exports.partition("+")[0].endswith("/exports")
     NoteKey.parse(vkey).check(open_note(text))
     assert everybody["partner"].get("/ledger/policy").content.decode() == f"log {vkey}\nquorum none\n"
     entries = []
