@@ -94,7 +94,11 @@ def tile_storage(name: str, folder: Path) -> dict[str, object]:
     query = dict(parse_qsl(parts.query))
     if parts.scheme != "s3" or not parts.netloc or query.keys() - {"endpoint", "region"}:
         raise ImproperlyConfigured(f"{name} must look like s3://bucket/prefix?endpoint=https://…, not {value!r}.")
+    from botocore.config import Config  # only with the extra `s3`
+
     options = {
+        # A signer that waits is tried again soon, so nothing here is worth waiting for long.
+        "client_config": Config(connect_timeout=3, read_timeout=15, retries={"total_max_attempts": 2}),
         "bucket_name": parts.netloc,
         "location": unquote(parts.path.strip("/")),
         "endpoint_url": query.get("endpoint"),
