@@ -304,6 +304,10 @@ class HubClient:
         """Stop sending to an endpoint."""
         self._transport.ask(Question("DELETE", _endpoint(endpoint_id)))
 
+    def file(self, path: str, *, accept: str = "application/json") -> bytes:
+        """What the hub answers at a path, as it is: the ledger's files are verified by their bytes."""
+        return self._transport.ask(Question("GET", path, headers={"Accept": accept})).body
+
     def _get(self, path: str) -> Answer:
         return self._transport.ask(Question("GET", path))
 

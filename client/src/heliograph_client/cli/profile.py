@@ -73,6 +73,11 @@ class Profile:
         """The pinned keys' file."""
         return self._in_home("pinned-keys.json")
 
+    @property
+    def ledger_folder(self) -> Path:
+        """What we remember of the hub's ledger: whom we believe, and the last checkpoint."""
+        return self._in_home("ledger")
+
     def witness_file(self, name: str) -> Path:
         """A file of our witness, in its own folder: its key, its vkey, and what it cosigned."""
         folder = self._in_home("witness")
