@@ -1,6 +1,7 @@
 """Signals in the admin: lists, the held queue, pages whose buttons call verbs. Values are masked until revealed.
 
 signals       the list, the page of one signal, its verbs
+cases         the desk: the queue of cases, and the page on which one is decided
 held          the queue of signals that wait for a person
 values        reveal one value, search for one: POST only, both recorded
 submissions   what partners handed in, with the verdicts
@@ -11,6 +12,6 @@ exports       bundles of the ledger: ask, watch, download
 screening     warning lists of harmless values, and keys that fell
 """
 
-from signals.admin import endpoints, exports, notices, recalls, screening, signals, submissions
+from signals.admin import cases, endpoints, exports, notices, recalls, screening, signals, submissions
 
-__all__ = ["endpoints", "exports", "notices", "recalls", "screening", "signals", "submissions"]
+__all__ = ["cases", "endpoints", "exports", "notices", "recalls", "screening", "signals", "submissions"]

@@ -49,6 +49,7 @@ class Handed:
 class Page:
     """Everything the template draws; nothing here is the value."""
 
+    kind: str
     masked: str
     facts: list[tuple[str, object]]
     said: list[tuple[str, object]]
@@ -71,6 +72,7 @@ def page(signal: Signal, *, at: datetime) -> Page:
     statements = list(Statement.objects.filter(signal_id=signal.id).defer("sealed").order_by("-received_at")[:_LINES])
     keys = public.signing_keys_by_id({signal.key_id, *(statement.key_id for statement in statements)})
     return Page(
+        kind=signal.indicator_type,
         masked=said.masked,
         facts=[
             ("Programme", programmes[signal.programme_id]),

@@ -59,10 +59,10 @@ def claim(case_id: UUID, *, actor: str, at: datetime) -> Case:
     return case
 
 
-def heartbeat(case_id: UUID, *, token: UUID) -> datetime:
+def heartbeat(case_id: UUID, *, token: UUID, actor: str) -> datetime:
     """Say that one is still at it; returns until when it is kept now. Refuses what `lock_claimed` refuses."""
     with transaction.atomic():
-        case = lock_claimed(case_id, token=token)
+        case = lock_claimed(case_id, actor=actor, token=token)
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE signals_case"
@@ -77,7 +77,7 @@ def heartbeat(case_id: UUID, *, token: UUID) -> datetime:
 def release(case_id: UUID, *, token: UUID, actor: str, at: datetime) -> Case:
     """Give a claimed case back undecided. Refuses what `lock_claimed` refuses."""
     with transaction.atomic():
-        case = lock_claimed(case_id, token=token)
+        case = lock_claimed(case_id, actor=actor, token=token)
         free(case)
         note(case, CaseEventKind.RELEASED, actor=actor, at=at)
     return case
@@ -86,7 +86,7 @@ def release(case_id: UUID, *, token: UUID, actor: str, at: datetime) -> Case:
 def skip(case_id: UUID, *, token: UUID, actor: str, at: datetime) -> Case:
     """Pass a claimed case over: it goes back, and `claim_next` does not offer it to this person again."""
     with transaction.atomic():
-        case = lock_claimed(case_id, token=token)
+        case = lock_claimed(case_id, actor=actor, token=token)
         free(case)
         note(case, CaseEventKind.SKIPPED, actor=actor, at=at)
     return case
@@ -98,7 +98,7 @@ def hand_over(case_id: UUID, *, token: UUID, to: User, text: str, actor: str, at
     Refuses what `lock_claimed` refuses and NotIndependent; raises PermissionDenied if they may not triage.
     """
     with transaction.atomic():
-        case = lock_claimed(case_id, token=token)
+        case = lock_claimed(case_id, actor=actor, token=token)
         receiver = f"staff:{require(to, Capability.SIGNALS_TRIAGE).pk}"
         check_independent(case, receiver)
         lease_to(case, receiver, duration=HANDED_OVER)

@@ -37,7 +37,7 @@ def decide(
     where the signal was withdrawn a moment ago): then nothing happened.
     """
     with transaction.atomic():
-        case = lock_claimed(case_id, token=token, version=version)
+        case = lock_claimed(case_id, actor=actor, token=token, version=version)
         check(CaseKind(case.kind), outcome, reason, policy)
         settle(case, outcome, reason=reason, policy=policy, text=text, actor=actor, at=at)
     return case

@@ -42,14 +42,14 @@ def lock_undecided(case_id: UUID) -> Case:
     return case
 
 
-def lock_claimed(case_id: UUID, *, token: UUID, version: int | None = None) -> Case:
-    """The case of whoever holds this lease, and, where a version is given, as their page showed it.
+def lock_claimed(case_id: UUID, *, actor: str, token: UUID, version: int | None = None) -> Case:
+    """The case that this person holds by this lease, and, where a version is given, as their page showed it.
 
     Refuses CaseDecided, CaseTaken, LeaseLost, CasePaused and StalePage. Locks the row.
     """
     case = lock_undecided(case_id)
-    if case.lease_token != token:
-        if is_leased(case):
+    if case.lease_token != token or case.holder != actor:
+        if is_leased(case) and case.holder != actor:
             raise CaseTaken(f"Your claim had run out, and {case.holder} has claimed this case since. Nothing was done.")
         raise LeaseLost("You do not hold this case any more. Nothing was done; claim it again and repeat it.")
     if not is_leased(case):

@@ -20,7 +20,7 @@ from hub.staff.roles import Capability, Role, capabilities
 from hub.staff.site import site
 from hub.staff.verbs import VerbAdmin
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
-from signals.models import Distrust, Endpoint, Notice, RecalledSignal, Signal, Submission, WarningList
+from signals.models import Case, Distrust, Endpoint, Notice, RecalledSignal, Signal, Submission, WarningList
 from tests.admin.scene import Scene, a_person, a_scene, at_the_desk
 from tests.companies import now
 
@@ -35,6 +35,9 @@ OPEN_TO_EVERYBODY = {"login", "second_factor", "enrol"}  # the steps of signing 
 NOWHERE = {"autocomplete", "view_on_site", ""}  # they answer 403 or 404 to whoever asks: nothing of ours uses them
 OWN_PAGES: dict[str, tuple[Capability, Capability | None]] = {  # what a GET and a POST need
     "signals_signal_held": (C.SIGNALS_VIEW, C.SIGNALS_VIEW),  # its two acts are tested below, one by one
+    "signals_case_next": (C.SIGNALS_TRIAGE, C.SIGNALS_TRIAGE),  # tests/admin/test_cases.py tries these three
+    "signals_case_act": (C.SIGNALS_TRIAGE, C.SIGNALS_TRIAGE),
+    "signals_case_heartbeat": (C.SIGNALS_TRIAGE, C.SIGNALS_TRIAGE),
     "signals_signal_search": (C.SIGNALS_SEARCH, C.SIGNALS_SEARCH),
     "signals_signal_reveal": (C.SIGNALS_REVEAL, C.SIGNALS_REVEAL),
     "signals_endpoint_drawing": (C.ENDPOINTS_VIEW, C.ENDPOINTS_VIEW),
@@ -51,6 +54,7 @@ DJANGOS = {"changelist", "add", "history", "delete", "change"}
 
 TO_VIEW = {
     Signal: C.SIGNALS_VIEW,
+    Case: C.SIGNALS_VIEW,
     RecalledSignal: C.SIGNALS_VIEW,
     Submission: C.SUBMISSIONS_VIEW,
     Endpoint: C.ENDPOINTS_VIEW,

@@ -108,18 +108,20 @@ def test_while_one_is_at_it_nobody_else_claims_it_and_afterwards_anybody(case: C
     theirs = claiming.claim(case.pk, actor=BEN, at=now())
     with pytest.raises(CaseTaken, match="staff:8 has claimed"):
         claiming.release(case.pk, token=_token(mine), actor=ANN, at=now())
+    with pytest.raises(CaseTaken):
+        claiming.release(case.pk, token=_token(theirs), actor=ANN, at=now())
     claiming.release(case.pk, token=_token(theirs), actor=BEN, at=now())
     with pytest.raises(LeaseLost):
-        claiming.heartbeat(case.pk, token=_token(theirs))
+        claiming.heartbeat(case.pk, token=_token(theirs), actor=BEN)
 
 
 def test_a_heartbeat_keeps_a_case_and_comes_too_late_once_the_claim_has_run_out(case: Case) -> None:
     mine = claiming.claim(case.pk, actor=ANN, at=now())
     Case.objects.filter(pk=case.pk).update(lease_until=now() + timedelta(minutes=1))
-    assert claiming.heartbeat(case.pk, token=_token(mine)) > now() + timedelta(minutes=10)
+    assert claiming.heartbeat(case.pk, token=_token(mine), actor=ANN) > now() + timedelta(minutes=10)
     run_out(case)
     with pytest.raises(LeaseLost, match="run out"):
-        claiming.heartbeat(case.pk, token=_token(mine))
+        claiming.heartbeat(case.pk, token=_token(mine), actor=ANN)
 
 
 def test_what_is_handed_over_is_kept_for_the_receiver(case: Case) -> None:
