@@ -18,6 +18,7 @@ from hub import restoring
 from hub.ledger import serving
 from hub.ledger.actions import ACTIONS
 from hub.ledger.sequence import drain
+from hub.staff import factors
 from hub.staff.accounts import add_account, renew_password, set_roles, switch_off
 from hub.staff.roles import Role, roles_of
 from partners import public
@@ -40,6 +41,7 @@ from signals.models import Endpoint, Notice, Signal, Walk
 from tests.builders import a_programme
 from tests.companies import Company, a_company, another_key, now, signal_id
 from tests.journeys.backups import back_up, put_back
+from tests.staff.authenticators import an_app_of
 
 
 @pytest.mark.story
@@ -53,9 +55,11 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     kept = acme.sign(acme.signal(programme="rights"))
     [verdict] = acme.say(kept)
     moved, held, gone, quiet = (_an_endpoint(birch) for _ in range(4))
-    for name in ("robin", "sam", "toni"):
+    for name in ("robin", "sam", "toni", "uma", "vic"):
         add_account(name, [Role.OPERATOR, Role.ANALYST], actor="system:test", at=now(), password=f"{name}: a long one")
-    robin, sam, toni = (User.objects.get(username=name) for name in ("robin", "sam", "toni"))
+    robin, sam, toni, uma, vic = User.objects.filter(is_staff=True).order_by("username")
+    _, codes = an_app_of(uma, at=now())
+    an_app_of(vic, at=now())
     browser = Client()
     browser.force_login(robin)
     drain()
@@ -76,6 +80,8 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     set_roles(sam, [Role.ANALYST], **who)
     renew_password(robin, **who)
     switch_off(toni, **who)
+    factors.prove(uma, factors.Proof(codes[0]), at=now())
+    factors.remove_app(vic, at=now())
     legal_hold.place(signal_id(verdict), reason="file 7", **who)
     drain()
 
@@ -110,7 +116,9 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
         told = Notice.objects.filter(kind="feed.reset").values_list("partner_id", "facts__reason")
         assert {partner_id for partner_id, _ in told} == set(Walk.objects.values_list("partner_id", flat=True))
         assert roles_of(User.objects.get(username="sam")) == {Role.ANALYST}
-        assert set(User.objects.filter(is_active=True).values_list("username", flat=True)) == {"sam"}
+        assert set(User.objects.filter(is_active=True).values_list("username", flat=True)) == {"sam", "uma"}
+        assert (factors.of(uma).app is None, factors.of(uma).codes_left) == (False, 0), "one of them was used"
+        assert "reset_second_factors vic" in said
         assert "readmit_staff robin" in said
         assert browser.get("/admin/").status_code == 302, "a session that had ended goes on"
         signal = Signal.objects.get(id=signal_id(verdict))
