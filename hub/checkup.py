@@ -22,6 +22,7 @@ Verdict = Literal["ok", "warning", "failure"]
 
 _SKEW_WARNING, _SKEW_FAILURE = 1.0, 30.0  # seconds; statements may be dated 300 s ahead of us
 _BACKLOG_WARNING, _BACKLOG_FAILURE = 30.0, 300.0  # seconds; a leaf is due within 10
+_COSIGNED_WARNING = 3600.0  # seconds
 _UNSIGNED_WARNING, _UNSIGNED_FAILURE = 30.0, 300.0  # seconds; a leaf is under a checkpoint within 10
 _QUEUES = {"verify", "default", "deliver"}
 
@@ -187,6 +188,21 @@ def signer() -> Iterator[Finding]:
     yield Finding("checkpoints", verdict, sentence, advice)
 
 
+def witnesses() -> Iterator[Finding]:
+    """Those whom the policy names cosign."""
+    ages = health.witness_ages()
+    if ages is None:
+        yield Finding("witnesses", "failure", "The ledger's policy cannot be read.",
+                      "Correct the file that HELIOGRAPH_LEDGER_POLICY names; docs/ledger.md shows one.")  # fmt: skip
+    elif not ages:
+        yield Finding("witnesses", "ok", "The ledger's policy names no witness: checkpoints bear our signature alone.")
+    elif late := sorted(name for name, age in ages.items() if age > _COSIGNED_WARNING):
+        yield Finding("witnesses", "warning", f"No cosignature for an hour from {', '.join(late)}.",
+                      "Read `witness.did-not-cosign` in the sequencer's log.")  # fmt: skip
+    else:
+        yield Finding("witnesses", "ok", f"{len(ages)} witnesses have cosigned within the hour.")
+
+
 # ---------------------------------------------------------------- broker and workers
 def broker() -> Iterator[Finding]:
     """Reachable, and never throwing a waiting wake-up away."""
@@ -287,7 +303,7 @@ def configuration() -> Iterator[Finding]:
 
 
 Check = Callable[[], Iterator[Finding]]
-OF_THE_DATABASE: tuple[Check, ...] = (rights, other_roles, clock, migrations, sequencer, signer, mail)
+OF_THE_DATABASE: tuple[Check, ...] = (rights, other_roles, clock, migrations, sequencer, signer, witnesses, mail)
 OF_THE_REST: tuple[Check, ...] = (broker, workers, keys, configuration)
 
 

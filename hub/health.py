@@ -23,6 +23,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from hub import embedded
+from hub.ledger import checkpoints
+from hub.ledger.tlog import policy
 from partners.limits import counting
 from signals import monitoring
 from signals.compliance.recall import overdue_by_programme
@@ -145,6 +147,7 @@ class HubCollector(Collector):
             yield GaugeMetricFamily("heliograph_outbox_rows", "events that are not yet leaves", value=rows)
             yield GaugeMetricFamily("heliograph_outbox_oldest_seconds", "age of the oldest of them", value=seconds)
             yield from _checkpoints(checkpoint_lag())
+            yield from _witnesses(witness_ages())
             yield from self._steps()
 
     def _steps(self) -> Iterator[Metric]:
@@ -256,6 +259,35 @@ def _checkpoints(lag: CheckpointLag | None) -> Iterator[Metric]:
         yield GaugeMetricFamily("heliograph_checkpoint_age_seconds", "age of the newest checkpoint", value=lag.age)
     yield GaugeMetricFamily("heliograph_unsigned_leaves", "leaves that no checkpoint covers yet", value=lag.leaves)
     yield GaugeMetricFamily("heliograph_unsigned_oldest_seconds", "age of the oldest of them", value=lag.seconds)
+
+
+def witness_ages() -> dict[str, float] | None:
+    """Witness of the policy → age in seconds of the newest checkpoint that it cosigned; infinite if that is long ago.
+
+    Only the last 1,000 checkpoints are looked at. None when the database is silent or the policy cannot be read.
+    """
+    try:
+        wanted = policy.parse(checkpoints.policy_text()).witnesses
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT witness, extract(epoch FROM clock_timestamp() - max(signed_at)) FROM ledger_cosignature"
+                " JOIN (SELECT id, signed_at FROM ledger_checkpoint WHERE origin = %s ORDER BY id DESC LIMIT 1000)"
+                " AS lately ON lately.id = checkpoint_id GROUP BY witness",
+                [settings.LEDGER_ORIGIN],
+            )
+            ages = {str(witness): max(0.0, float(age)) for witness, age in cursor.fetchall()}
+    except (DatabaseError, policy.NotAPolicy, OSError):
+        return None
+    return {each.name: ages.get(each.name, float("inf")) for each in wanted}
+
+
+def _witnesses(ages: dict[str, float] | None) -> Iterator[Metric]:
+    gauge = GaugeMetricFamily(
+        "heliograph_cosignature_age_seconds", "age of the newest checkpoint that a witness cosigned", labels=["witness"]
+    )
+    for witness, age in (ages or {}).items():
+        gauge.add_metric([witness], age)
+    yield gauge
 
 
 REGISTRY = CollectorRegistry()

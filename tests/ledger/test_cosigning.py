@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -11,11 +12,20 @@ from heliograph_client.witness import Witness
 from heliograph_client.witness_server import WitnessServer
 from pytest_django import Settings
 
+from hub import checkup, health
 from hub.ledger import checkpoints, cosigning
 from hub.ledger.mirror import Mirror
 from hub.ledger.sequence import connect
 from tests.ledger.growing import NOON, grow, sign
 from tests.ledger.test_witnesses import key
+
+PAGE = Path(__file__).parents[2] / "docs" / "ledger.md"
+
+
+def test_the_pages_checkpoint_meets_the_pages_policy() -> None:
+    checkpoint, policy = re.findall(r"```text\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    judged = Policy.parse(policy.encode()).judge(checkpoint.encode())
+    assert (judged.checkpoint.size, [name for name, _ in judged.cosigned]) == (3, ["birch"])
 
 
 def test_cosignatures_come_with_the_checkpoint_and_meet_the_published_policy(
@@ -51,3 +61,12 @@ def test_cosignatures_come_with_the_checkpoint_and_meet_the_published_policy(
     judged = Policy.parse(checkpoints.policy_text().encode()).judge(latest.note)
     assert (judged.checkpoint.size, judged.cosigned) == (5, (("w1", int(NOON.timestamp())),))
     assert witness.cosigned()[0][2] == latest.note
+    ages = health.witness_ages()
+    assert ages is not None
+    assert (ages["w1"] > 0, ages["w2"]) == (True, float("inf"))
+    [said_of_w2] = checkup.witnesses()
+    assert (said_of_w2.verdict, "w2" in said_of_w2.sentence) == ("warning", True)
+    said.write_text("quorum nobody\n")
+    assert [finding.verdict for finding in checkup.witnesses()] == ["failure"]
+    settings.LEDGER_POLICY = ""
+    assert [finding.verdict for finding in checkup.witnesses()] == ["ok"]
