@@ -32,6 +32,7 @@ from signals.lifecycle.recalls import tell_recalls
 from signals.lifecycle.roll_up import roll_up_past_minutes
 from signals.lifecycle.sweep import note_sweep
 from signals.lifecycle.verify import verify_next
+from signals.lifecycle.weigh import find_same_value, weigh_next
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def verify(**_: object) -> None:
             return
         for programme_id in touched:
             _publish(programme_id)
+        _weigh()
         _tell()  # here too: the wake-up may wait behind a backlog that keeps every worker
 
 
@@ -97,7 +99,7 @@ def sweep(**_: object) -> None:
     until = time.monotonic() + _SWEEP_SECONDS
     for step in (
         *(tell_key_events, settle_fallen_keys, expire_due, mark_leaving, mark_failing, keep_days_ahead),
-        *(expire_proposals, roll_up_past_minutes, close_overtaken, open_held),
+        *(expire_proposals, roll_up_past_minutes, close_overtaken, open_held, find_same_value, weigh_next),
     ):
         try:
             while time.monotonic() < until and step(at=timezone.now()):
@@ -138,6 +140,12 @@ def _tell() -> None:
     for _turn in range(_TURNS):
         told = sum(step(at=timezone.now()) for step in (tell_recalls, tell_key_events, post_notices))
         if told == 0:
+            return
+
+
+def _weigh() -> None:
+    for _turn in range(_TURNS):
+        if weigh_next(at=timezone.now()) == 0:
             return
 
 

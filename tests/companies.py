@@ -16,9 +16,11 @@ from heliograph_client import keys, statements
 from partners import public
 from partners.models import Membership, Partner, Programme, SigningKey
 from partners.public import Caller
+from signals.core.opinions import REASONS
 from signals.lifecycle.publish import programmes_waiting, publish
 from signals.lifecycle.submit import submit
 from signals.lifecycle.verify import verify_next
+from signals.lifecycle.weigh import find_same_value, weigh_next
 from signals.models import Submission
 from signals.queries import submission_document
 from tests.builders import KeyPair, a_membership, a_partner, a_signing_key, an_api_key
@@ -76,6 +78,19 @@ class Company:
     def withdrawal(self, jws: bytes, *, key: KeyPair | None = None) -> bytes:
         return self.sign({**self._about(jws), "reason": "error"}, "withdrawal+jws", key=key)
 
+    def opinion(self, jws: bytes, opinion: str, *, key: KeyPair | None = None, **members: Any) -> bytes:
+        """`confirm` is of its own observation unless said otherwise; a reason is found where one is needed."""
+        usual = {"confirm": {"observation": "own"}, "seen": {}}.get(opinion, {"reason": REASONS.get(opinion, [""])[0]})
+        return self.sign({**self._about(jws), "opinion": opinion, **usual, **members}, "opinion+jws", key=key)
+
+    def outcome(self, jws: bytes, *did: str, key: KeyPair | None = None, **members: Any) -> bytes:
+        basis = {} if set(did) <= {"no-action", "not-found"} else {"basis": "own-finding"}
+        payload = {**self._about(jws), "did": list(did), "review": "human", **basis, **members}
+        return self.sign(payload, "outcome+jws", key=key)
+
+    def retraction(self, jws: bytes, *, key: KeyPair | None = None) -> bytes:
+        return self.sign(self._about(jws), "retraction+jws", key=key)
+
     def submit(self, *lines: bytes, at: datetime | None = None) -> Submission:
         return submit(b"\n".join(lines), caller=self.caller, at=at or now())
 
@@ -128,12 +143,14 @@ def key_facts(company: Company) -> public.SigningKeyFacts:
 
 
 def settle(*, at: datetime | None = None) -> None:
-    """Verify and publish all there is."""
+    """Verify, publish and weigh all there is."""
     while verify_next(at=at or now()) is not None:
         pass
     for programme_id in programmes_waiting():
         while publish(programme_id, at=at or now()):
             pass
+    while find_same_value(at=at or now()) + weigh_next(at=at or now()):
+        pass
 
 
 def ids(items: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -168,8 +168,14 @@ ACTIONS: dict[str, Action] = {
     ),
     "signal.recalled": Action("Removals were told to those who may have had the signals, ahead of the feed."),
     "signal.restored": Action("A quarantined signal was served again."),
-    "signal.restricted": Action("A signal's permitted action was lowered to investigate."),
+    "signal.restricted": Action("Disputed signals moved in the feed: their permitted action falls to investigate."),
+    "signal.restriction-lifted": Action(
+        "Signals that were disputed moved in the feed: they may be acted on as before."
+    ),
     "signal.revised": Action("A signal got a new revision by its author."),
+    "signal.ruled": Action("An analyst disputed or refuted a signal, or lifted its dispute; holds the reason code."),
+    "signal.standing": Action("A signal was weighed: its standing and how many hold what of it and did what about it."),
+    "signal.weighed": Action("Signals moved in the feed because their standing changed."),
     "signal.widened": Action("A signal's audience was widened by a later routing."),
     "signal.withdrawn": Action("A signal was withdrawn by its author.", mirrored=True),
     "staff.account-created": Action("A staff account was made."),

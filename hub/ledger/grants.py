@@ -30,6 +30,10 @@ RIGHTS: dict[str, dict[str, str]] = {
     "signals_disclosedminute": {APPLICATION: "SELECT, INSERT"},
     "signals_unsummed": {APPLICATION: "SELECT, INSERT, DELETE"},  # gone with the leaf that commits to it
     "signals_caseevent": {APPLICATION: "SELECT, INSERT"},
+    "signals_opinion": {APPLICATION: "SELECT, INSERT"},
+    "signals_outcome": {APPLICATION: "SELECT, INSERT"},
+    "signals_retraction": {APPLICATION: "SELECT, INSERT"},
+    "signals_ruling": {APPLICATION: "SELECT, INSERT"},
     "signals_attempt": {APPLICATION: "SELECT, INSERT"},  # dropped by the day, by a function of their owner's
 }
 # What a role may call; nobody else may.

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 
 from hub.refusal import is_plain
 from signals.core import strict_json
+from signals.core.opinions import ACTIONS, REASONS
 from signals.core.refusals import Schema, Stale, UnknownSignal, VictimIdentifier, WrongAudience, WrongIssuer
 
 MAX_AGE: Final = timedelta(days=7)  # how far back `iat` may lie without the right to back-fill
@@ -22,6 +23,8 @@ IndicatorType = Literal[
 Permitted = Literal["investigate", "restrict-content", "restrict-account", "refer"]
 
 DeletedFrom = Literal["systems", "backups", "derived", "recipients"]
+Did = Literal["account-actioned", "content-removed", "url-blocked", "referred", "no-action", "not-found"]
+Held = Literal["confirm", "false-positive", "outdated", "seen", "need-more"]
 
 # `\Z`, for `$` would let a line break pass at the end.
 Slug = Annotated[str, Meta(pattern=r"\A[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")]
@@ -134,6 +137,34 @@ class ReceiptClaims(Claims, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     scope: Annotated[tuple[DeletedFrom, ...], Meta(min_length=1)] | None = None
 
 
+class OpinionClaims(Claims, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`opinion+jws`: what a partner holds of another's signal. Never forwarded; the hub tells how many hold what."""
+
+    programme: Slug
+    about: About
+    opinion: Held
+    observation: Literal["own", "derived"] | None = None
+    reason: Slug | None = None
+
+
+class OutcomeClaims(Claims, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`outcome+jws`: what a partner did about another's signal. Never forwarded; the hub tells how many did what."""
+
+    programme: Slug
+    about: About
+    did: Annotated[tuple[Did, ...], Meta(min_length=1)]
+    review: Literal["human", "automated", "none"]
+    basis: Literal["own-finding", "signal-alone"] | None = None
+    policy: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}\Z")] | None = None
+
+
+class RetractionClaims(Claims, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`retraction+jws`: a partner takes back an opinion or outcome of its own."""
+
+    programme: Slug
+    about: About
+
+
 class EndorsementClaims(Claims, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`key-endorsement+jws`: an active key vouches for another key of the same partner."""
 
@@ -164,6 +195,10 @@ def read(kind: type[_AnyClaims], document: dict[str, object], *, has_null: bool 
         _check_routing(claims)
     elif isinstance(claims, ReceiptClaims):
         _check_unique(claims.scope or (), "/scope")
+    elif isinstance(claims, OpinionClaims):
+        _check_opinion(claims)
+    elif isinstance(claims, OutcomeClaims):
+        _check_outcome(claims)
     elif isinstance(claims, EndorsementClaims):
         _check_jwk(claims.jwk)
     return claims
@@ -240,6 +275,30 @@ def _check_routing(claims: RoutingClaims) -> None:
     _check_unique(claims.derived_from, "/derived_from")
 
 
+def _check_opinion(claims: OpinionClaims) -> None:
+    if (claims.opinion == "confirm") != (claims.observation is not None):
+        detail = "A confirmation says whose observation it rests on, own or derived; no other opinion has that member."
+        raise Schema(detail, pointer="/observation")
+    allowed = REASONS.get(claims.opinion, ())
+    if claims.reason is None and allowed:
+        raise Schema(f"This opinion needs a reason, one of: {', '.join(allowed)}.", pointer="/reason")
+    if claims.reason is not None and claims.reason not in allowed:
+        detail = f"The reason of this opinion is one of: {', '.join(allowed)}." if allowed else "It has no reason."
+        raise Schema(detail, pointer="/reason")
+
+
+def _check_outcome(claims: OutcomeClaims) -> None:
+    _check_unique(claims.did, "/did")
+    acted = not ACTIONS.isdisjoint(claims.did)
+    if not acted and len(claims.did) > 1:
+        raise Schema("It was either not found, or found and left as it is.", pointer="/did")
+    if acted and not ACTIONS.issuperset(claims.did):
+        raise Schema("no-action and not-found stand alone.", pointer="/did")
+    if acted != (claims.basis is not None):
+        detail = "What touched somebody says its basis, own-finding or signal-alone; nothing else has that member."
+        raise Schema(detail, pointer="/basis")
+
+
 def _check_jwk(jwk: PublicJwk) -> None:
     if (jwk.kty, jwk.crv, jwk.y is not None) not in {("OKP", "Ed25519", False), ("EC", "P-256", True)}:
         detail = "The key is neither Ed25519 (kty OKP, crv Ed25519, x) nor P-256 (kty EC, crv P-256, x, y)."
@@ -262,14 +321,18 @@ _CLOSED: dict[str, str] = {
     "/indicator/type": "md5, sha1, sha256, pdq, url, domain, keyword, username, account_id, email, phone",
     "/role": "suspect, content, venue",
     "/evidence": "confirmed, suspected",
-    "/review": "human, automated",
+    "/review": "human, automated; in an outcome also none",
     "/origin": "own, derived",
     "/severity": "low, medium, high, critical",
     "/handling/tlp": "clear, green, amber, amber+strict, red",
     "/handling/audience": "programme, routed",
     "/handling/permitted": "investigate, restrict-content, restrict-account, refer",
     "/scope": "systems, backups, derived, recipients",
-    "/reason": "error, resolved, legal, duplicate, narrowing, other",
+    "/reason": "error, resolved, legal, duplicate, narrowing, other; an opinion's is said in docs/standing.md",
+    "/opinion": "confirm, false-positive, outdated, seen, need-more",
+    "/observation": "own, derived",
+    "/did": "account-actioned, content-removed, url-blocked, referred, no-action, not-found",
+    "/basis": "own-finding, signal-alone",
 }
 _SLUG_FORM = "A slug has lower-case letters, digits and inner hyphens, at most 64 characters."
 _JTI_FORM = "A jti has 1 to 128 characters of A-Z, a-z, 0-9, dot, underscore, colon and hyphen."
@@ -283,6 +346,7 @@ _FORMS: dict[str, str] = {
     "supersedes": _JTI_FORM,
     "digest": "A digest is the SHA-256 of the payload bytes in base64url without padding, 43 characters.",
     "x": "A coordinate has 32 bytes in base64url without padding, 43 characters.",
+    "policy": "A policy is a short reference: 1 to 64 of A-Z, a-z, 0-9, dot, underscore, colon, slash and hyphen.",
     "y": "A coordinate has 32 bytes in base64url without padding, 43 characters.",
 }
 

@@ -56,9 +56,8 @@ class AlgorithmNotAllowed(LineRefusal):
 class UnsupportedType(LineRefusal):
     """The header's `typ` is not a statement this hub takes.
 
-    Accepted: `signal+jws`, `routing+jws`, `withdrawal+jws`, `receipt+jws`, `key-endorsement+jws`. The names
-    `opinion+jws` and `outcome+jws` are reserved. `typ` is compared letter for letter; the door may take only some of
-    them.
+    Accepted: `signal+jws`, `routing+jws`, `withdrawal+jws`, `receipt+jws`, `opinion+jws`, `outcome+jws`,
+    `retraction+jws`, `key-endorsement+jws`. `typ` is compared letter for letter; the door may take only some of them.
     """
 
     code = "unsupported-type"
@@ -231,11 +230,31 @@ class UnknownSignal(LineRefusal):
     """No signal of yours has this issuer, `jti` and digest.
 
     `about` and `supersedes` may name only your own statements, in the same programme, with the digest of the exact
-    payload bytes; a receipt's `about` a removed signal of another that was for you. Unknown signals, those of others
-    and those that were not for you look the same.
+    payload bytes; a receipt's `about` a removed signal of another that was for you; an opinion's or outcome's `about` a
+    signal of another that is or was for you. Unknown signals, those of others and those that were not for you look the
+    same.
     """
 
     code = "unknown-signal"
+
+
+class UnknownStatement(LineRefusal):
+    """No opinion or outcome of yours has this issuer, `jti` and digest.
+
+    A retraction names an accepted `opinion+jws` or `outcome+jws` of your own, in the same programme, with the digest of
+    its exact payload bytes. A signal is taken back by a withdrawal.
+    """
+
+    code = "unknown-statement"
+
+
+class OwnSignal(LineRefusal):
+    """A partner gives no opinion on its own signal, and no outcome.
+
+    What you think of it you say in the signal: submit a revision with `supersedes`, or a withdrawal.
+    """
+
+    code = "own-signal"
 
 
 class UnknownPartner(LineRefusal):

@@ -36,9 +36,10 @@ ROUTING: Final = "routing+jws"
 WITHDRAWAL: Final = "withdrawal+jws"
 RECEIPT: Final = "receipt+jws"
 KEY_ENDORSEMENT: Final = "key-endorsement+jws"
-TYPES: Final = frozenset({SIGNAL, ROUTING, WITHDRAWAL, RECEIPT, KEY_ENDORSEMENT})
-RESERVED_TYPES: Final = frozenset({"opinion+jws", "outcome+jws"})
-"""Named in the design and not taken yet; each will be a struct in `claims` and a name in `TYPES`."""
+OPINION: Final = "opinion+jws"
+OUTCOME: Final = "outcome+jws"
+RETRACTION: Final = "retraction+jws"
+TYPES: Final = frozenset({SIGNAL, ROUTING, WITHDRAWAL, RECEIPT, OPINION, OUTCOME, RETRACTION, KEY_ENDORSEMENT})
 
 ALGORITHMS: Final = frozenset({"Ed25519", "EdDSA", "ES256"})
 MAX_LINE: Final = 16 * 1024  # bytes
@@ -119,6 +120,9 @@ _STRUCTS: dict[str, type[claims.Claims]] = {
     ROUTING: claims.RoutingClaims,
     WITHDRAWAL: claims.WithdrawalClaims,
     RECEIPT: claims.ReceiptClaims,
+    OPINION: claims.OpinionClaims,
+    OUTCOME: claims.OutcomeClaims,
+    RETRACTION: claims.RetractionClaims,
     KEY_ENDORSEMENT: claims.EndorsementClaims,
 }
 
@@ -178,8 +182,6 @@ def _read_header(raw: bytes) -> tuple[str, str, str]:
     if alg not in ALGORITHMS:
         raise AlgorithmNotAllowed("The header's alg is none of Ed25519, EdDSA and ES256.")
     if typ not in TYPES:
-        if typ in RESERVED_TYPES:
-            raise UnsupportedType(f"Statements of type {typ} are not taken by this hub yet.")
         raise UnsupportedType(f"The header's typ is none of {', '.join(sorted(TYPES))}.")
     if not _KID.fullmatch(kid):
         raise UnknownKey("The header's kid is not an RFC 7638 thumbprint (43 characters of base64url).")

@@ -137,6 +137,7 @@ class Row(NamedTuple):
     received_at: str
     permitted: str  # an array of closed words, such as {investigate,refer}
     statement_id: bytes
+    weighed: str  # what the item says of the signal's standing, stamped by the move that showed it: JSON members
     sealed: bytes | None
 
 
@@ -267,18 +268,21 @@ def _tombstone(row: Row) -> bytes:
 
 def _live(row: Row, slugs: Mapping[int, str], said: bytes) -> bytes:
     """A live signal: what moves, and the members that `examine` rendered and sealed when it came."""
-    _, identity, revision, state, _, issuer, changed_at, received_at, permitted, _, _ = row
-    facts = _facts(state, changed_at, slugs[issuer], received_at, permitted)
+    _, identity, revision, state, _, issuer, changed_at, received_at, permitted, _, weighed, _ = row
+    facts = _facts(state, changed_at, slugs[issuer], received_at, permitted, weighed)
     return f'{{"id":"{identity}","revision":{revision},{facts}'.encode("ascii") + said + b"}"
 
 
 @lru_cache(maxsize=4096)  # alike in all that came and moved together
-def _facts(state: str, changed_at: str, issuer: str, received_at: str, permitted: str) -> str:
+def _facts(state: str, changed_at: str, issuer: str, received_at: str, permitted: str, weighed: str) -> str:
     allowed = '"investigate"' if state == "restricted" else _words(permitted)
     return (
         f'"state":"{state}","changed_at":"{_time(changed_at)}","issuer":"{issuer}",'
-        f'"received_at":"{_time(received_at)}","permitted":[{allowed}],'
+        f'"received_at":"{_time(received_at)}","permitted":[{allowed}],{weighed or _UNREVIEWED},'
     )
+
+
+_UNREVIEWED = '"standing":"unreviewed"'
 
 
 def _time(text: str) -> str:
@@ -318,7 +322,7 @@ _PAGE = """
 WITH head AS (SELECT position, purged_to FROM signals_head WHERE programme_id = %(programme)s),
 shown AS (
     (SELECT signal.position, signal.id, signal.revision, signal.state, signal.removal, signal.issuer_id,
-            signal.changed_at, signal.received_at, signal.permitted, signal.statement_id, fall.has_come
+            signal.changed_at, signal.received_at, signal.permitted, signal.statement_id, signal.weighed, fall.has_come
        FROM signals_signal AS signal, LATERAL (SELECT /*has fallen*/ AS has_come) AS fall
       WHERE signal.programme_id = %(programme)s AND signal.position > %(after)s AND signal.audience <> 'only'
         AND NOT (signal.audience = 'except' AND %(partner)s = ANY (signal.audience_partners))
@@ -326,7 +330,7 @@ shown AS (
       ORDER BY signal.position LIMIT %(limit)s)
     UNION ALL
     (SELECT signal.position, signal.id, signal.revision, signal.state, signal.removal, signal.issuer_id,
-            signal.changed_at, signal.received_at, signal.permitted, signal.statement_id, fall.has_come
+            signal.changed_at, signal.received_at, signal.permitted, signal.statement_id, signal.weighed, fall.has_come
        FROM signals_route AS route
        JOIN signals_signal AS signal ON signal.id = route.signal_id AND signal.audience = 'only',
             LATERAL (SELECT /*has fallen*/ AS has_come) AS fall
@@ -338,7 +342,7 @@ shown AS (
 SELECT head.position, head.purged_to, shown.position, shown.id::text, shown.revision, shown.state,
        CASE WHEN shown.removal = '' AND shown.has_come THEN 'quarantined' ELSE shown.removal END,
        shown.issuer_id, shown.changed_at::text, shown.received_at::text, shown.permitted::text,
-       uuid_send(shown.statement_id),
+       uuid_send(shown.statement_id), shown.weighed,
        CASE WHEN shown.removal = '' AND NOT shown.has_come THEN statement.sealed END
   FROM (SELECT 1) AS always
   LEFT JOIN head ON true

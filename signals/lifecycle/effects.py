@@ -23,7 +23,15 @@ from hub.refusal import Refusal
 from hub.vault import keyring
 from signals import wake
 from signals.core import gates, handling
-from signals.core.claims import ReceiptClaims, RoutingClaims, SignalClaims, WithdrawalClaims
+from signals.core.claims import (
+    OpinionClaims,
+    OutcomeClaims,
+    ReceiptClaims,
+    RetractionClaims,
+    RoutingClaims,
+    SignalClaims,
+    WithdrawalClaims,
+)
 from signals.core.handling import Audience
 from signals.core.refusals import (
     AudienceNarrowed,
@@ -34,14 +42,18 @@ from signals.core.refusals import (
     TlpNeedsRouting,
     TooManyWaiting,
     UnknownSignal,
+    UnknownStatement,
 )
+from signals.core.statement import OPINION, OUTCOME, RECEIPT, RETRACTION
 from signals.core.states import State
 from signals.lifecycle import rows
+from signals.lifecycle.about import named_signals
 from signals.lifecycle.examine import Line, Sender, context
 from signals.lifecycle.late import tell_met, tell_refused
 from signals.lifecycle.moves import Kind, Taken, lock_signals, take_positions
+from signals.lifecycle.opinions import Heard
 from signals.lifecycle.publish import record_moves
-from signals.lifecycle.receipts import receipt_of, receipted_signals
+from signals.lifecycle.receipts import receipt_of
 from signals.lifecycle.rows import AnySignal, AnyStatement, NewSignal, NewStatement
 from signals.models import Distrust, Receipt, Route, Signal, Statement, Verdict
 from signals.models.copying import array, copy_rows
@@ -49,6 +61,8 @@ from signals.screening import harmless
 
 _GONE = {State.WITHDRAWN.value, State.EXPIRED.value, State.PURGED.value, State.REFUSED.value}
 _OUT = {State.PUBLISHED.value, State.RESTRICTED.value}
+_WORDS = {OPINION, OUTCOME}
+_ABOUT_OTHERS = {RECEIPT, RETRACTION, *_WORDS}  # nothing of theirs writes the signals that they are about
 _NEVER = datetime.max.replace(tzinfo=UTC)  # since when a key that stands is distrusted
 
 
@@ -71,6 +85,7 @@ class _Said:
     effect: str
     key_id: int
     received_at: datetime
+    programme_id: int
 
 
 class Batch:
@@ -89,6 +104,7 @@ class Batch:
         self.met: list[AnyStatement] = []  # what waited for its signal and has taken effect on it
         self.refused_late: list[tuple[Statement, Refusal]] = []  # what waited since earlier and cannot take effect
         self.receipts: list[Receipt] = []
+        self.heard = Heard(sender.partner.id, sender.received_at)
         self.unrouted: list[uuid.UUID] = []  # signals whose routes a fallen key made
         self.slugs = {line.programme.id: line.programme.slug for line in lines if line.programme is not None}
         self.events: list[Event] = []
@@ -123,11 +139,12 @@ class Batch:
             self.said = {jti: _Said(*about) for jti, *about in cursor.fetchall()}
         for row in Statement.objects.raw(_WAITING, mine):
             self.waiting.setdefault(row.about_jti or "", []).append(row)
-        named = {said.signal_id for said in self.said.values() if said.signal_id is not None}
+        mine_said = [said for said in self.said.values() if said.typ not in _ABOUT_OTHERS]
+        named = {said.signal_id for said in mine_said if said.signal_id is not None}
         self.signals = {**lock_signals(named)} if named else {}
         readings = {line.number: line.reading for line in good if line.reading is not None}
         self.harmless = harmless(readings)
-        self.receipted = receipted_signals(good, partner_id=self.sender.partner.id)
+        self.named = named_signals(good)
         self.fallen = {row.key_id: row.since for row in Distrust.objects.all()}
 
     # ------------------------------------------------------------ deciding
@@ -157,12 +174,29 @@ class Batch:
             verdict = State.HELD.value if signal.state == State.HELD.value else "accepted"
             self._accept(line, line.id, signal.id, verdict=verdict)
         elif isinstance(line.claims, ReceiptClaims):
-            receipt = receipt_of(line, self.receipted, partner_id=self.sender.partner.id, at=self.sender.received_at)
+            receipt = receipt_of(line, self.named, partner_id=self.sender.partner.id, at=self.sender.received_at)
             self.receipts.append(receipt)
             self._say(line, receipt.signal_id)
             self._accept(line, line.id, receipt.signal_id)
+        elif isinstance(line.claims, OpinionClaims | OutcomeClaims):
+            about = self.heard.hear(line, self.named)
+            self._say(line, about)
+            self._accept(line, line.id, about)
+        elif isinstance(line.claims, RetractionClaims):
+            self._accept(line, line.id, self._take_back(line, line.claims))
         else:
             self._accept(line, line.id, self._about(line, line.claims))
+
+    def _take_back(self, line: Line, claims: RetractionClaims) -> uuid.UUID:
+        assert line.programme is not None
+        said = self.said.get(claims.about.jti) if claims.about.iss == self.sender.partner.slug else None
+        if said is None or said.typ not in _WORDS or said.digest != from_base64url(claims.about.digest):
+            raise UnknownStatement("The partner has no opinion or outcome with this jti and digest.", pointer="/about")
+        if said.programme_id != line.programme.id or said.signal_id is None:
+            raise UnknownStatement("The opinion or outcome belongs to another programme.", pointer="/programme")
+        self.heard.take_back(line, said.id, said.signal_id)
+        self._say(line, said.signal_id)
+        return said.signal_id
 
     def _begin(self, line: Line, claims: SignalClaims) -> NewSignal:
         assert line.key is not None
@@ -178,6 +212,7 @@ class Batch:
             key_id=line.key.id,
             received_at=self.sender.received_at,
             indicator_type=claims.indicator.type,
+            origin=claims.origin,
             violation=claims.violation,
             tlp=claims.handling.tlp,
             permitted=list(claims.handling.permitted),
@@ -230,6 +265,7 @@ class Batch:
             signal.routing_key_id, signal.routed_at = None, None
         signal.statement_id, signal.key_id, signal.received_at = line.id, line.key.id, self.sender.received_at
         signal.is_cleared = False  # a person cleared what was said then, not what is said now
+        signal.origin = claims.origin
         signal.violation, signal.tlp, signal.permitted = (
             claims.violation,
             claims.handling.tlp,
@@ -418,7 +454,14 @@ class Batch:
             statement.routed_partners = sorted(line.routed_to)
         self.new_statements.append(statement)
         self.said[line.jti] = _Said(
-            line.id, line.typ, line.jws.digest, signal_id, effect, line.key.id, self.sender.received_at
+            line.id,
+            line.typ,
+            line.jws.digest,
+            signal_id,
+            effect,
+            line.key.id,
+            self.sender.received_at,
+            line.programme.id,
         )
         if effect == "waiting" and about is not None:
             self.waiting.setdefault(about.jti, []).append(statement)
@@ -482,6 +525,7 @@ class Batch:
         self._write_late_refusals()
         rows.write(self.new_signals, self.new_statements)
         Receipt.objects.bulk_create(self.receipts)
+        self.heard.write()
         copy_rows(Verdict, _VERDICT_COLUMNS, self.verdicts)
         if self.met:
             earlier = [row for row in self.met if isinstance(row, Statement)]
@@ -564,12 +608,12 @@ _STATEMENT_ID = _VERDICT_COLUMNS.index("statement_id")
 _REVISABLE = [
     *("statement_id", "key_id", "received_at", "violation", "tlp", "permitted", "audience", "audience_partners"),
     *("is_awaiting_routing", "state", "removal", "removed_at", "held_reasons", "withdrawal_id", "index_key_id"),
-    *("value_index", "expires_at", "is_cleared", "routing_key_id", "routed_at"),
+    *("value_index", "expires_at", "is_cleared", "routing_key_id", "routed_at", "origin"),
 ]
 
 # Arrays, not one parameter a jti: a thousand of those cost Django more than the look-up costs PostgreSQL.
 _SAID = """
-SELECT jti, id, typ, digest, signal_id, effect, key_id, received_at
+SELECT jti, id, typ, digest, signal_id, effect, key_id, received_at, programme_id
   FROM signals_statement WHERE partner_id = %s AND jti = ANY(%s::text[])
 """
 _HOW_MANY_WAIT = "SELECT count(*) FROM signals_statement WHERE partner_id = %s AND effect = 'waiting'"

@@ -21,7 +21,15 @@ from partners import public
 from partners.public import MembershipFacts, PartnerFacts, ProgrammeFacts, SigningKeyFacts
 from signals.core import claims as rules
 from signals.core import handling, indicators, statement
-from signals.core.claims import ReceiptClaims, RoutingClaims, SignalClaims, WithdrawalClaims
+from signals.core.claims import (
+    OpinionClaims,
+    OutcomeClaims,
+    ReceiptClaims,
+    RetractionClaims,
+    RoutingClaims,
+    SignalClaims,
+    WithdrawalClaims,
+)
 from signals.core.indicators import Reading
 from signals.core.refusals import (
     KeyNotActive,
@@ -36,7 +44,8 @@ from signals.core.refusals import (
 from signals.core.statement import Jws
 
 SEALED_FOR = b"signals_statement.sealed:"  # the sixteen bytes of the statement's id follow
-Claims = SignalClaims | RoutingClaims | WithdrawalClaims | ReceiptClaims
+Word = OpinionClaims | OutcomeClaims | RetractionClaims  # on a signal of another
+Claims = SignalClaims | RoutingClaims | WithdrawalClaims | ReceiptClaims | Word
 _encode = msgspec.json.Encoder().encode
 
 
@@ -113,10 +122,14 @@ class Examination:
         if isinstance(claims, SignalClaims):
             line.claims = claims
             self._judge_signal(line, claims)
-        elif isinstance(claims, RoutingClaims | WithdrawalClaims | ReceiptClaims):
+        elif isinstance(claims, RoutingClaims | WithdrawalClaims | ReceiptClaims | Word):
             line.claims = claims
-            is_receipt = isinstance(claims, ReceiptClaims)
-            line.programme = (self._programme_once_of if is_receipt else self._programme_for)(claims.programme)
+            if isinstance(claims, ReceiptClaims):
+                line.programme = self._programme_once_of(claims.programme)
+            elif isinstance(claims, Word):
+                line.programme = self._programme_shown(claims.programme)
+            else:
+                line.programme = self._programme_for(claims.programme)
             if isinstance(claims, RoutingClaims):
                 line.routed_to = self._members_named(line.programme, [*(claims.only or ()), *(claims.except_ or ())])
             retention = _retention(line.programme, "*")
@@ -157,6 +170,15 @@ class Examination:
         if membership is None or programme is None or membership.state == "ended":
             raise NotAMember("The submitting partner is no member of this programme.", pointer="/programme")
         if membership.state == "suspended" or not membership.may_submit:
+            raise MayNotSubmit("The partner's membership does not allow it to submit at present.", pointer="/programme")
+        return programme
+
+    def _programme_shown(self, slug: str) -> ProgrammeFacts:
+        """For who submits or receives: a member that only receives has its word on what it was shown."""
+        membership, programme = self._standing_in(slug)
+        if membership is None or programme is None or membership.state == "ended":
+            raise NotAMember("The submitting partner is no member of this programme.", pointer="/programme")
+        if not (membership.may_submit or membership.may_receive):
             raise MayNotSubmit("The partner's membership does not allow it to submit at present.", pointer="/programme")
         return programme
 

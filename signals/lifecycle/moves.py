@@ -31,6 +31,9 @@ class Kind(StrEnum):
     EXPIRED = "expired"
     QUARANTINED = "quarantined"
     RESTORED = "restored"
+    RESTRICTED = "restricted"  # disputed: less may be done with it
+    LIFTED = "lifted"  # the restriction ended
+    WEIGHED = "weighed"  # its standing changed
     KEY_FELL = "key-fell"
 
 
@@ -40,6 +43,8 @@ _STATE_AFTER: dict[Kind, State] = {
     Kind.EXPIRED: State.EXPIRED,
     Kind.QUARANTINED: State.QUARANTINED,
     Kind.RESTORED: State.PUBLISHED,
+    Kind.RESTRICTED: State.RESTRICTED,
+    Kind.LIFTED: State.PUBLISHED,
 }
 _REMOVALS = {Kind.WITHDRAWN, Kind.EXPIRED, Kind.QUARANTINED}
 
@@ -140,13 +145,14 @@ WITH moved AS (
       FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS place (id, n)
      WHERE signal.id = place.id
     RETURNING signal.id, signal.programme_id, signal.position, signal.revision, signal.statement_id,
-              signal.audience, signal.audience_partners
+              signal.weighed, signal.audience, signal.audience_partners
 ), routed AS (
     UPDATE signals_route AS route SET position = moved.position FROM moved
      WHERE moved.audience = 'only' AND route.signal_id = moved.id
 )
 INSERT INTO signals_change
-       (programme_id, position, signal_id, revision, statement_id, kind, audience, audience_partners, at)
-SELECT programme_id, position, id, revision, statement_id, %(kind)s, audience, audience_partners, %(at)s FROM moved
+       (programme_id, position, signal_id, revision, statement_id, kind, weighed, audience, audience_partners, at)
+SELECT programme_id, position, id, revision, statement_id, %(kind)s, weighed, audience, audience_partners, %(at)s
+  FROM moved
 RETURNING signal_id, revision, position
 """

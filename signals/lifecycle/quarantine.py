@@ -17,16 +17,19 @@ from partners import public
 from partners.public import RevokedKeys
 from signals import wake
 from signals.core.refusals import CannotMove
+from signals.core.statement import OPINION, OUTCOME, RETRACTION
 from signals.core.states import State
 from signals.distrust import fallen_among
 from signals.lifecycle.effects import lock_issuer
 from signals.lifecycle.late import tell_authors
 from signals.lifecycle.moves import Kind, lock_head, lock_signals, mark_fall, take_positions
+from signals.lifecycle.opinions import weigh_again
 from signals.lifecycle.publish import record_each, record_moves
 from signals.models import Distrust, Signal, Statement
 
 BATCH = 1000
 _SHOWN = [State.PUBLISHED.value, State.RESTRICTED.value]
+_WORDS = [OPINION, OUTCOME, RETRACTION]
 _UNSEEN = [State.VERIFIED.value, State.HELD.value]
 
 
@@ -130,9 +133,9 @@ def _await_another_routing(ids: list[UUID]) -> None:
 
 
 def _undo_statements(fallen: Distrust, *, at: datetime) -> int:
-    """Up to 1,000 withdrawals and routings under the key count no more; what it alone had withdrawn comes back."""
+    """Up to 1,000 of what the key said about signals count no more; what it alone had withdrawn comes back."""
     said = Statement.objects.filter(key_id=fallen.key_id, effect__in=["effective", "waiting"])
-    said = said.filter(typ__in=["withdrawal+jws", "routing+jws"])
+    said = said.filter(typ__in=["withdrawal+jws", "routing+jws", *_WORDS])
     said = said if fallen.since is None else said.filter(received_at__gte=fallen.since)
     chosen = list(said.values_list("id", "signal_id", "typ")[:BATCH])
     if not chosen:
@@ -140,6 +143,7 @@ def _undo_statements(fallen: Distrust, *, at: datetime) -> int:
     signals = lock_signals({row[1] for row in chosen if row[1] is not None and row[2] == "withdrawal+jws"})
     Statement.objects.filter(id__in=[row[0] for row in chosen]).update(effect="undone")
     record("statement.undone", actor="system:publisher", at=at, facts={"count": len(chosen), "key": fallen.key_id})
+    weigh_again({row[1] for row in chosen if row[1] is not None and row[2] in _WORDS})
     others = Statement.objects.filter(typ="withdrawal+jws", effect="effective", signal_id__in=signals)
     others = others.order_by("-received_at")
     stands = dict(others.values_list("signal_id", "id"))  # the first that still counts

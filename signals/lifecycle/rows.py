@@ -23,6 +23,7 @@ class NewSignal:
     key_id: int
     received_at: datetime
     indicator_type: str
+    origin: str
     violation: str
     tlp: str
     permitted: list[str]

@@ -190,7 +190,8 @@ _SHARED = """
 WITH head AS (SELECT position, purged_to FROM signals_head WHERE programme_id = %(programme)s),
 shown AS (
     SELECT signal.position, signal.id, signal.revision, signal.state, signal.removal, signal.issuer_id,
-           signal.changed_at, signal.received_at, signal.permitted, signal.statement_id, fall.has_come,
+           signal.changed_at, signal.received_at, signal.permitted, signal.statement_id, signal.weighed,
+           fall.has_come,
            CASE WHEN signal.audience = 'except' THEN signal.audience_partners END AS left_out
       FROM signals_signal AS signal, LATERAL (SELECT /*has fallen*/ AS has_come) AS fall
      WHERE signal.programme_id = %(programme)s AND signal.position > %(after)s AND signal.audience <> 'only'
@@ -203,7 +204,7 @@ SELECT head.position, head.purged_to, /*others*/, shown.left_out,
        shown.position, shown.id::text, shown.revision, shown.state,
        CASE WHEN shown.removal = '' AND shown.has_come THEN 'quarantined' ELSE shown.removal END,
        shown.issuer_id, shown.changed_at::text, shown.received_at::text, shown.permitted::text,
-       uuid_send(shown.statement_id),
+       uuid_send(shown.statement_id), shown.weighed,
        CASE WHEN shown.removal = '' AND NOT shown.has_come THEN statement.sealed END
   FROM (SELECT 1) AS always
   LEFT JOIN head ON true

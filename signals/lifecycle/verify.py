@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from hub.vault import keyring
 from partners import public
 from signals import wake
-from signals.core.refusals import InternalError, UnknownSignal
+from signals.core.refusals import InternalError, UnknownSignal, UnknownStatement
 from signals.lifecycle.effects import Batch, lock_issuer
 from signals.lifecycle.examine import Examination, Line, Sender
 from signals.lifecycle.submit import context, lines_of
@@ -81,12 +81,16 @@ def _verify(submission: Submission, token: uuid.UUID, *, at: datetime) -> set[in
 
 
 class _Early(Exception):
-    """A revision came before its signal, which an earlier submission of the partner may yet bring."""
+    """Something came before what it is about, which an earlier submission of the partner may yet bring."""
 
 
 def _is_early(submission: Submission, lines: Sequence[Line]) -> bool:
-    """Whether a revision was refused for want of a signal that an earlier submission may hold, still to be verified."""
-    missing = any(isinstance(line.refusal, UnknownSignal) and line.refusal.pointer == "/supersedes" for line in lines)
+    """Whether a revision or retraction was refused for want of what an earlier submission may yet bring."""
+    missing = any(
+        isinstance(line.refusal, UnknownStatement)
+        or (isinstance(line.refusal, UnknownSignal) and line.refusal.pointer == "/supersedes")
+        for line in lines
+    )
     if not missing:
         return False
     earlier = Submission.objects.filter(partner_id=submission.partner_id, state="pending")

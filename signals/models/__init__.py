@@ -4,6 +4,7 @@ statements  what partners said, exactly, and the verdicts on it
 feed        the signal as it moves, its routes, the change log, heads and walks
 delivery    webhook endpoints, their attempts, what was disclosed, and which leaf commits to it
 notices     what the hub tells one partner
+opinions    what partners hold of each other's signals, and what the hub makes of it
 recall      what partners tell the hub after a recall: how far they are, and receipts
 screening   warning lists of well-known harmless values, and keys that fell
 cases       what a person is asked to decide, and everything that happened to it
@@ -15,6 +16,7 @@ from signals.models.delivery import Attempt, DisclosedMinute, Disclosure, Endpoi
 from signals.models.exports import Export, ExportState
 from signals.models.feed import Change, Head, Route, Signal, Walk
 from signals.models.notices import Notice, NoticeHead, RecallPlace
+from signals.models.opinions import Opinion, Outcome, Retraction, Ruling, ToWeigh, WeighPlace, Weight
 from signals.models.recall import Acknowledgement, RecalledSignal, Receipt
 from signals.models.screening import Distrust, Sweep, WarningEntry, WarningList
 from signals.models.statements import Statement, Submission, Verdict
@@ -35,17 +37,24 @@ __all__ = [
     "Head",
     "Notice",
     "NoticeHead",
+    "Opinion",
+    "Outcome",
     "RecallPlace",
     "RecalledSignal",
     "Receipt",
+    "Retraction",
     "Route",
+    "Ruling",
     "Signal",
     "Statement",
     "Submission",
     "Sweep",
+    "ToWeigh",
     "Unsummed",
     "Verdict",
     "Walk",
     "WarningEntry",
     "WarningList",
+    "WeighPlace",
+    "Weight",
 ]

@@ -31,6 +31,8 @@ class Signal(models.Model):
     routed_at = models.DateTimeField(null=True)  # when the hub received that routing
     received_at = models.DateTimeField()  # when the hub received it, by the hub's clock
     indicator_type = models.CharField(max_length=16)
+    origin = models.CharField(max_length=8, db_default="")  # own or derived; empty: said before it was kept
+    weighed = models.TextField(db_default="")  # what items say of its standing, as of the move that showed it
     violation = models.CharField(max_length=64)
     tlp = models.CharField(max_length=16)
     permitted = ArrayField(models.CharField(max_length=32))
@@ -166,6 +168,7 @@ class Change(models.Model):
         null=True
     )  # of a key that fell, and since when; both say what pages hid from here on
     key_since = models.DateTimeField(null=True)
+    weighed = models.TextField(db_default="")  # what its item said of its standing
     audience = models.CharField(max_length=10, default="")
     audience_partners = ArrayField(models.BigIntegerField(), default=list)
     at = models.DateTimeField()

@@ -180,9 +180,10 @@ class WalkTask:
     page: int
 
 
+STANDING = '"standing":"unreviewed"'
 _PAGE = b"""
 SELECT signal.position, signal.id, signal.revision, signal.state, signal.issuer_id, signal.changed_at,
-       signal.received_at, signal.permitted, signal.statement_id, statement.sealed
+       signal.received_at, signal.permitted, signal.statement_id, signal.weighed, statement.sealed
   FROM signals_signal AS signal JOIN signals_statement AS statement ON statement.id = signal.statement_id
  WHERE signal.programme_id = %s AND signal.position > %s AND signal.audience <> 'only' AND signal.issuer_id <> %s
  ORDER BY signal.position LIMIT %s
@@ -200,7 +201,7 @@ def walk(task: WalkTask) -> int:
         if not rows:
             return seen
         items = []
-        for position, signal, revision, state, issuer, changed, received, permitted, statement, sealed in rows:
+        for position, signal, revision, state, issuer, changed, received, permitted, statement, weighed, sealed in rows:
             split = 2 + sealed[1]
             said = ciphers[sealed[2:split]].decrypt(
                 sealed[split : split + 12],
@@ -211,6 +212,7 @@ def walk(task: WalkTask) -> int:
             facts = (
                 f'{{"id":"{signal}","revision":{revision},"state":"{state}","changed_at":"{changed.isoformat()}",'
                 f'"issuer":"{task.slugs[issuer]}","received_at":"{received.isoformat()}","permitted":[{allowed}],'
+                f"{weighed or STANDING},"
             )
             items.append(facts.encode() + said + b"}")
             after = position

@@ -12,8 +12,10 @@ import pytest
 
 from signals.core import claims
 from signals.core.indicators import INDICATOR_TYPES, read
+from signals.core.opinions import REASONS, Did, Opinion
 from signals.core.refusals import REFUSALS
-from signals.core.statement import RESERVED_TYPES, TYPES
+from signals.core.standing import Standing
+from signals.core.statement import TYPES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "statements.md").read_text()
 KINDS: dict[str, type[claims.Claims]] = {
@@ -21,6 +23,9 @@ KINDS: dict[str, type[claims.Claims]] = {
     "routing+jws": claims.RoutingClaims,
     "withdrawal+jws": claims.WithdrawalClaims,
     "receipt+jws": claims.ReceiptClaims,
+    "opinion+jws": claims.OpinionClaims,
+    "outcome+jws": claims.OutcomeClaims,
+    "retraction+jws": claims.RetractionClaims,
     "key-endorsement+jws": claims.EndorsementClaims,
 }
 SECTIONS: dict[str, tuple[type[claims.Claims], list[dict[str, Any]]]] = {
@@ -33,7 +38,6 @@ SECTIONS: dict[str, tuple[type[claims.Claims], list[dict[str, Any]]]] = {
 def test_every_type_has_a_section_with_an_example() -> None:
     assert set(SECTIONS) == set(TYPES)
     assert all(examples for _, examples in SECTIONS.values())
-    assert all(f"`{name}`" in TEXT for name in RESERVED_TYPES)
 
 
 @pytest.mark.parametrize("typ", SECTIONS)
@@ -56,6 +60,15 @@ def test_every_member_is_described(typ: str) -> None:
 
 def test_every_indicator_type_is_described() -> None:
     assert all(f"`{name}`" in TEXT for name in INDICATOR_TYPES)
+
+
+def test_every_reason_is_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "standing.md").read_text()
+    for opinion, reasons in REASONS.items():
+        table = page.split(f"| of `{opinion}` |")[1].split("\n\n")[0]
+        assert tuple(re.findall(r"^\| `([a-z-]+)`", table, re.MULTILINE)) == reasons
+    assert all(f"`{word}`" in page for word in (*Opinion, *Standing) if not word.startswith("confirm-"))
+    assert all(f"`{did}`" in TEXT for did in Did)
 
 
 def test_codes_in_the_page_exist() -> None:

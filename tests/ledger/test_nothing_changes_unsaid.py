@@ -32,7 +32,7 @@ from signals import tasks
 from signals.cases import claiming, deciding, opening, talking, undoing
 from signals.core.cases import CaseKind, Outcome, PauseReason
 from signals.core.endpoints import Stop
-from signals.lifecycle import endpoints, legal_hold, purge, quarantine, reveal, review, search
+from signals.lifecycle import endpoints, legal_hold, purge, quarantine, reveal, review, rule, search
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.failing import mark_failing
@@ -83,6 +83,7 @@ _WORK = "who is at work on a row, how often and until when: says nothing about w
 _PLACE = "a place in a feed, given or reached; what stands there, and what of it was disclosed, has its leaf"
 _MINUTE = "a leaf for its whole minute follows: what waits for it is inserted by the same statement"
 _GUESSES = "counts wrong guesses, to slow guessers down; they have a bounded number of leaves"
+_QUEUE = "which signals are to be weighed; what was said of them has its leaf, and so has what comes of it"
 UNSAID: dict[str, str] = {
     "signals_attempt (insert)": _DIARY,
     "signals_endpoint.failures": _DIARY,
@@ -102,6 +103,9 @@ UNSAID: dict[str, str] = {
     "signals_noticehead.position": _PLACE,
     "signals_noticehead.at": _PLACE,
     "signals_recallplace (insert)": _PLACE,
+    "signals_weighplace.position": _PLACE,
+    "signals_toweigh (insert)": _QUEUE,
+    "signals_toweigh (delete)": _QUEUE,
     "signals_endpoint.lease_token": _WORK,
     "signals_endpoint.lease_until": _WORK,
     "signals_endpoint.next_attempt_at": _WORK,
@@ -247,6 +251,13 @@ def signals_verbs(watch: Watch, acme: Company, birch: Company, cedar: Company) -
         search.search("url", "https://bad.example/acme-social/1", service=None, at=now(), **STAFF)
         legal_hold.place(live.id, reason="7 Js 1/26", at=now(), **STAFF)
         legal_hold.lift(live.id, reason="7 Js 1/26", at=now(), **STAFF)
+    with watch.door("opinions, and an analyst's rulings"):
+        opinion = birch.opinion(kept, "confirm")
+        birch.say(opinion, birch.outcome(kept, "referred"))
+        birch.say(birch.retraction(opinion))
+        rule.dispute(live.id, reason="appeal", at=now(), **STAFF)
+        rule.refute(live.id, reason="appeal", at=now(), **STAFF)
+        rule.lift(live.id, reason="corrected", at=now(), **STAFF)
     with watch.door("warning lists"):
         import_list(misp_list(["benign.example"]), at=now(), **STAFF)
         remove_list("Well-known hosts", at=now(), **STAFF)

@@ -105,7 +105,7 @@ REFUSED: list[tuple[str, str, Line]] = [
     ("algorithm-not-allowed", "", lambda s: s.raw({"alg": "none"}, b"{}")),
     ("algorithm-not-allowed", "", lambda s: s.raw({"alg": "HS256"}, b"{}")),
     ("algorithm-not-allowed", "", lambda s: s.raw({"alg": "ES256"}, b"{}")),
-    ("unsupported-type", "", lambda s: s.raw({"typ": "opinion+jws"}, b"{}")),
+    ("unsupported-type", "", lambda s: s.raw({"typ": "rumour+jws"}, b"{}")),
     ("unsupported-type", "", lambda s: s.raw({"typ": "JWT"}, b"{}")),
     ("unknown-key", "", lambda s: s.raw({"kid": "A" * 43}, b"{}")),
     ("unknown-key", "", lambda s: s.raw({}, b"{}", s.birch.key)),  # another partner's is as unknown as none
@@ -184,6 +184,7 @@ def test_who_may_not_submit_is_told_so(saying: Saying, change: Callable[[], obje
 def test_the_codes_of_the_issue_are_all_tried_here() -> None:
     elsewhere = {"may-not-submit", "jti-reused", "superseded-mismatch", "audience-narrowed", "cannot-move"}
     elsewhere |= {"too-many-waiting"}  # tests/api/test_limits.py
+    elsewhere |= {"own-signal", "unknown-statement"}  # tests/lifecycle/test_opinions.py
     not_here = {"routing-required", "internal-error", "refused-by-review"}  # kept for dialects; of the hub; of a person
     assert {code for code, _, _ in REFUSED} | elsewhere == set(LINE_REFUSALS) - not_here
 
