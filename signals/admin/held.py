@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,16 +16,17 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from hub.refusal import Refusal
-from hub.staff.roles import Capability, has, require
+from hub.staff.roles import Capability, Who, has, require
 from partners import public
 from signals.admin import masks
 from signals.admin.lists import ByIssuer, ByProgramme, ByType, ListOnly, beside, short, since
+from signals.cases import deciding
+from signals.core.cases import REASONS, CaseKind, Outcome
 from signals.core.gates import HoldReason
 from signals.core.states import State
-from signals.lifecycle import review
 from signals.models import Signal
 
-BULK = 100  # decided at once; a dry run and undo come with cases
+BULK = 100  # decided at once, each in its own case
 
 MEANINGS: dict[str, str] = {
     HoldReason.KNOWN_BENIGN: "a warning list names the value",
@@ -35,6 +36,10 @@ MEANINGS: dict[str, str] = {
     HoldReason.CONTESTED: "others dispute the same value",
     HoldReason.FLOOD: "an abnormal burst",
 }
+
+
+_DONE = {Outcome.APPROVED: "approved", Outcome.REFUSED: "refused for good"}
+_REASONS = [(outcome.value, REASONS[CaseKind.HOLD][outcome]) for outcome in _DONE]
 
 
 class HeldQueue(ListOnly[Signal]):
@@ -58,7 +63,7 @@ class HeldQueue(ListOnly[Signal]):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The queue."""
-        return super().changelist_view(request, {"title": "Held signals", **(extra_context or {})})
+        return super().changelist_view(request, {"title": "Held signals", "reasons": _REASONS, **(extra_context or {})})
 
     def beside(self, rows: list[Signal]) -> dict[Any, tuple[str, str, str, datetime]]:
         """Programme, issuer, masked value, and now."""
@@ -69,12 +74,12 @@ class HeldQueue(ListOnly[Signal]):
     @admin.action(description="Approve the ticked signals", permissions=["triage"])
     def approve(self, request: HttpRequest, chosen: QuerySet[Signal]) -> HttpResponse:
         """Each through the verb, so that each is checked again."""
-        return _decide(request, chosen, review.approve, "approved")
+        return _decide(request, chosen, Outcome.APPROVED)
 
     @admin.action(description="Refuse the ticked signals, for good", permissions=["triage"])
     def refuse(self, request: HttpRequest, chosen: QuerySet[Signal]) -> HttpResponse:
         """Each through the verb."""
-        return _decide(request, chosen, review.refuse, "refused for good")
+        return _decide(request, chosen, Outcome.REFUSED)
 
     @admin.display(description="Signal")
     def identity(self, signal: Signal) -> SafeString:
@@ -119,19 +124,25 @@ def reasons_shown(reasons: Iterable[str]) -> SafeString:
     return format_html_join(" ", '<span class="reason reason-{}" title="{}">{}</span>', rows)
 
 
-def _decide(request: HttpRequest, chosen: QuerySet[Signal], verb: Callable[..., Signal], done: str) -> HttpResponse:
+def _decide(request: HttpRequest, chosen: QuerySet[Signal], outcome: Outcome) -> HttpResponse:
     user = require(request.user, Capability.SIGNALS_TRIAGE)
     ids: list[UUID] = list(chosen.values_list("id", flat=True)[: BULK + 1])
     if len(ids) > BULK:
         messages.error(request, f"At most {BULK} signals are decided at once; nothing was done.")
         return HttpResponseRedirect(request.get_full_path())
-    decided = 0
+    decided, reason, policy = 0, request.POST.get("reason", ""), request.POST.get("policy", "")
+    try:
+        deciding.check(CaseKind.HOLD, outcome, reason, policy)
+    except Refusal as refusal:
+        messages.error(request, f"{refusal.detail} Nothing was done.")
+        return HttpResponseRedirect(request.get_full_path())
     for identity in ids:
         try:
-            verb(identity, actor=f"staff:{user.pk}", at=timezone.now())
+            who = Who(actor=f"staff:{user.pk}", at=timezone.now())
+            deciding.decide_held(identity, outcome, reason=reason, policy=policy, **who)
             decided += 1
         except Refusal as refusal:
             messages.warning(request, f"Signal {short(identity)}: {refusal.detail}")
     if decided:
-        messages.success(request, f"{decided} signal{'s' if decided > 1 else ''} {done}.")
+        messages.success(request, f"{decided} signal{'s' if decided > 1 else ''} {_DONE[outcome]}.")
     return HttpResponseRedirect(request.get_full_path())

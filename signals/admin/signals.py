@@ -20,8 +20,10 @@ from hub.staff.verbs import RowVerb, Who
 from partners import public
 from signals.admin import held, masks, page_of_signal, values
 from signals.admin.lists import ByIssuer, ByProgramme, ByState, ByType, ListOnly, badge, beside, short, since
+from signals.cases import deciding
+from signals.core.cases import REASONS, CaseKind, Outcome
 from signals.core.states import State
-from signals.lifecycle import legal_hold, quarantine, review
+from signals.lifecycle import legal_hold, quarantine
 from signals.models import Signal
 
 
@@ -31,13 +33,27 @@ class Reason(forms.Form):
     reason = forms.CharField(max_length=500, help_text="A file number, say. The ledger keeps a commitment to it only.")
 
 
-def _approve(signal: Signal, _given: dict[str, Any], who: Who) -> str:
-    review.approve(signal.id, **who)
+class Approval(forms.Form):
+    """Why a held signal may go out."""
+
+    reason = forms.ChoiceField(choices=list(REASONS[CaseKind.HOLD][Outcome.APPROVED].items()))
+    policy = forms.CharField(max_length=80, help_text="The place in a policy that it rests on.")
+    text = forms.CharField(required=False, max_length=4000, label="Comment")
+
+
+class Refused(Approval):
+    """Why it may not."""
+
+    reason = forms.ChoiceField(choices=list(REASONS[CaseKind.HOLD][Outcome.REFUSED].items()))
+
+
+def _approve(signal: Signal, given: dict[str, Any], who: Who) -> str:
+    deciding.decide_held(signal.id, Outcome.APPROVED, **given, **who)
     return f"Signal {short(signal.id)} is approved and goes on to be published."
 
 
-def _refuse(signal: Signal, _given: dict[str, Any], who: Who) -> str:
-    review.refuse(signal.id, **who)
+def _refuse(signal: Signal, given: dict[str, Any], who: Who) -> str:
+    deciding.decide_held(signal.id, Outcome.REFUSED, **given, **who)
     return f"Signal {short(signal.id)} is refused for good."
 
 
@@ -82,6 +98,7 @@ class SignalAdmin(ListOnly[Signal]):
             Capability.SIGNALS_TRIAGE,
             "Its checks run again, and it is published to everyone it is for.",
             _approve,
+            Approval,
             is_offered=is_held,
         ),
         RowVerb(
@@ -90,6 +107,7 @@ class SignalAdmin(ListOnly[Signal]):
             Capability.SIGNALS_TRIAGE,
             "For good: its author reads `refused-by-review` and may say it anew.",
             _refuse,
+            Refused,
             is_offered=is_held,
         ),
         RowVerb(

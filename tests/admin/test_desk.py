@@ -43,6 +43,7 @@ from tests.partners.conftest import LedgerRefuses, Recorded
 pytestmark = pytest.mark.django_db
 
 QUEUE = "/admin/signals/signal/held/"
+DECISION = {"reason": "sound", "policy": "Handbook 4.2"}
 SEARCH = "/admin/signals/signal/search/"
 LISTS = [
     *("/admin/", "/admin/signals/", "/admin/signals/signal/", QUEUE, "/admin/signals/submission/"),
@@ -135,7 +136,7 @@ def test_without_the_ledger_nothing_is_found(scene: Scene, ledger_refuses: Ledge
 
 def test_a_held_signal_is_approved_and_published(scene: Scene, recorded: Recorded) -> None:
     client = at_the_desk(Role.ANALYST)
-    answer = client.post(page_of(scene.held, "do", "approve"))
+    answer = client.post(page_of(scene.held, "do", "approve"), DECISION)
     assert answer.headers["Location"] == QUEUE
     settle()
     scene.held.refresh_from_db()
@@ -145,7 +146,7 @@ def test_a_held_signal_is_approved_and_published(scene: Scene, recorded: Recorde
 
 def test_a_refusal_of_the_verb_is_a_sentence(scene: Scene) -> None:
     Signal.objects.filter(pk=scene.held.pk).update(expires_at=now())
-    answer = at_the_desk(Role.ANALYST).post(page_of(scene.held, "do", "approve"))
+    answer = at_the_desk(Role.ANALYST).post(page_of(scene.held, "do", "approve"), DECISION)
     assert "expired while it was held" in answer.content.decode()
     scene.held.refresh_from_db()
     assert scene.held.state == "held"
@@ -156,7 +157,9 @@ def test_the_ticked_are_decided_each_by_its_own_and_the_rest_is_told(scene: Scen
     late = more[-1]
     Signal.objects.filter(pk=late.pk).update(expires_at=now())
     ticked = {"action": "approve", "index": "0", "_selected_action": [str(signal.pk) for signal in more]}
-    answer = at_the_desk(Role.SENIOR_ANALYST).post(QUEUE, ticked, follow=True)
+    client = at_the_desk(Role.SENIOR_ANALYST)
+    assert "Choose an outcome together" in client.post(QUEUE, ticked, follow=True).content.decode()
+    answer = client.post(QUEUE, {**ticked, **DECISION}, follow=True)
     text = answer.content.decode()
     assert f"{len(more) - 1} signals approved." in text
     assert f"Signal {str(late.pk)[:8]}: The signal has expired" in text

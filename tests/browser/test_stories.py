@@ -58,6 +58,7 @@ def test_an_analyst_works_through_the_queue(sign_in: SignIn, scene: Scene) -> No
     expect(page.get_by_text("the partner is new or under review")).to_be_visible()
     page.get_by_role("link", name="Approve").click()
     expect(page.get_by_text("Its checks run again")).to_be_visible()
+    page.get_by_label("Policy").fill("Handbook 4.2")
     page.get_by_role("button", name="Approve").click()
     expect(page.get_by_text("is approved and goes on to be published")).to_be_visible()
     assert Signal.objects.get(pk=held[0].pk).state == "verified"
@@ -65,6 +66,8 @@ def test_an_analyst_works_through_the_queue(sign_in: SignIn, scene: Scene) -> No
     for signal in held[1:3]:
         page.locator(f"input.action-select[value='{signal.pk}']").check()
     expect(page.locator(".action-counter")).to_have_text(re.compile("^2 of"))
+    page.get_by_label("Reason").select_option("flood")
+    page.get_by_label("Policy").fill("Handbook 4.2")
     page.get_by_role("button", name="Refuse the ticked").click()
     expect(page.get_by_text("2 signals refused for good.")).to_be_visible()
     assert {Signal.objects.get(pk=signal.pk).state for signal in held[1:3]} == {"refused"}
