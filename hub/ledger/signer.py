@@ -31,7 +31,7 @@ from hub.ledger.tlog.tiles import NotATile
 from hub.vault import checkpoint_keys
 
 PAUSE = 0.25  # seconds between looks at the tree
-_LOCK = 0x68656C696F03
+_LOCK = 0x68656C696F06
 _LONGEST_WAIT = 5.0  # seconds between attempts after a loss of the database or the store
 _REFUSED_WAIT = 30.0  # and where a person must act
 _LOCK_WAIT = 1.0

@@ -21,7 +21,7 @@ from signals.models import DisclosedMinute
 BATCH = 5_000  # disclosures in one transaction
 SUBJECT = "disclosures"
 PULLED, PUSHED, NOTICES = "feed.disclosed", "delivery.disclosed", "notices.disclosed"
-_LOCK = 0x68656C696F02  # one process at a time sums, so that a minute is not split between two
+_LOCK = 0x68656C696F05  # one process at a time sums, so that a minute is not split between two
 _PULLS = {"pull", "notices"}  # the channels of those who come for it themselves
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 
@@ -36,6 +37,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        gc.freeze()  # what is loaded by now stays: a batch of leaves would have it all looked through again and again
         # Threads of their own: a store that is slow or away must not hold up the leaves, nor a witness the checkpoints.
         beside = [
             threading.Thread(target=work, args=(stop,), kwargs={"connect": sequence.connect}, name=name)
