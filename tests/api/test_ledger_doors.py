@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from heliograph_client.ledger_verifier import Policy, check_consistency, check_inclusion, leaf_hash, verify_proof
 from pytest_django import Settings
 
@@ -159,6 +160,18 @@ def test_leaves_come_in_pages_that_skip_nothing(cast: Cast, monkeypatch: pytest.
     assert leaves(cast.acme, start=start) == []
     drain()
     assert len(leaves(cast.acme, start=start)) == 1
+
+
+def test_a_page_asks_as_many_questions_however_many_leaves_it_holds(cast: Cast) -> None:
+    changed(*[cast.acme] * 30)
+    sign()
+    ask(cast.acme, "leaves")
+    counts = []
+    for limit in (1, 30):
+        with CaptureQueriesContext(connection) as made:
+            assert len(leaves(cast.acme, limit=limit)) == limit
+        counts.append(len(made))
+    assert counts[0] == counts[1]
 
 
 def test_the_log_is_proven_to_grow_and_to_hold_each_leaf(cast: Cast) -> None:
