@@ -14,28 +14,45 @@ from pathlib import Path
 import pytest
 from heliograph_client.ledger_verifier import BundleVerdict, NotVerified, differences, verify_bundle
 
+from hub.ledger.export import making
 from hub.ledger.export.making import Signed
 from hub.ledger.export.query import Kind, Query
 from hub.ledger.mirror import Mirror
 from hub.ledger.tlog import note
+from hub.ledger.tlog.checkpoint import Checkpoint
+from tests.ledger.export import bundles
 from tests.ledger.export.bundles import OwnLog, a_bundle, grow, size_of_ledger, unpacked
 
-FLIPS = 60  # in each of the two bundles
+FLIPS = 45  # in each of the two bundles
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[OwnLog, Path]:
+    """One log for all tests here, and where its bundles are kept: none takes another's apart, but a copy."""
+    return OwnLog(sizes=[100, 300]), tmp_path_factory.mktemp("kept")
 
 
 @pytest.fixture
-def log(ledger: Mirror) -> OwnLog:
-    made = OwnLog()
+def log(ledger: Mirror, kept: tuple[OwnLog, Path]) -> OwnLog:
     if size_of_ledger() == 0:
         grow(300)
-    made.sizes = [100, 300]
-    return made
+    return kept[0]
 
 
 @pytest.fixture
-def bundle(log: OwnLog, tmp_path: Path) -> Path:
-    """A complete range, as a folder."""
-    return unpacked(a_bundle(tmp_path / "made", Query(Kind.COMPLETE, partner="acme"), log).archive, tmp_path / "out")
+def archives(log: OwnLog, kept: tuple[OwnLog, Path]) -> dict[Kind, Path]:
+    """All about one partner, in both kinds."""
+    found = {kind: kept[1] / kind.name for kind in Kind}
+    for kind, home in found.items():
+        if not home.exists():
+            a_bundle(home, Query(kind, partner="acme"), log)
+    return {kind: home / "bundle.zip" for kind, home in found.items()}
+
+
+@pytest.fixture
+def bundle(archives: dict[Kind, Path], tmp_path: Path) -> Path:
+    """The complete range, as a folder to take apart."""
+    return unpacked(archives[Kind.COMPLETE], tmp_path / "out")
 
 
 def judged(path: Path, log: OwnLog) -> BundleVerdict:
@@ -62,8 +79,10 @@ def signed_anew(folder: Path, log: OwnLog) -> None:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_a_single_flipped_bit_anywhere_is_found_and_located(log: OwnLog, tmp_path: Path, kind: Kind) -> None:
-    folder = unpacked(a_bundle(tmp_path / "made", Query(kind, partner="acme"), log).archive, tmp_path / "out")
+def test_a_single_flipped_bit_anywhere_is_found_and_located(
+    log: OwnLog, archives: dict[Kind, Path], tmp_path: Path, kind: Kind
+) -> None:
+    folder = unpacked(archives[kind], tmp_path / "out")
     chance = random.Random(f"flips {kind.value}")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for turn in range(FLIPS):
@@ -82,8 +101,10 @@ def test_a_single_flipped_bit_anywhere_is_found_and_located(log: OwnLog, tmp_pat
     assert judged(folder, log).is_good
 
 
-def test_a_flipped_bit_of_a_zip_is_found_or_changes_no_file(log: OwnLog, tmp_path: Path) -> None:
-    archive = a_bundle(tmp_path / "made", Query(Kind.FILTERED, partner="acme"), log).archive
+def test_a_flipped_bit_of_a_zip_is_found_or_changes_no_file(
+    log: OwnLog, archives: dict[Kind, Path], tmp_path: Path
+) -> None:
+    archive = archives[Kind.FILTERED]
     whole, chance = archive.read_bytes(), random.Random("a zip")
     before = contents(archive)
     flipped = tmp_path / "flipped.zip"
@@ -161,9 +182,10 @@ def test_a_complete_range_ends_where_it_says(log: OwnLog, bundle: Path, line: in
     assert any(said in problem for problem in judged(bundle, log).problems)
 
 
-def test_an_entry_left_out_about_one_subject_leaves_a_gap_in_its_numbers(log: OwnLog, tmp_path: Path) -> None:
-    query = Query(Kind.FILTERED, partner="acme")
-    folder = unpacked(a_bundle(tmp_path / "made", query, log).archive, tmp_path / "out")
+def test_an_entry_left_out_about_one_subject_leaves_a_gap_in_its_numbers(
+    log: OwnLog, archives: dict[Kind, Path], tmp_path: Path
+) -> None:
+    folder = unpacked(archives[Kind.FILTERED], tmp_path / "out")
     without_line(folder, 20)
     signed_anew(folder, log)
     [problem, *_] = judged(folder, log).problems
@@ -189,16 +211,11 @@ def test_a_forger_with_keys_of_his_own_is_found_by_whoever_knows_the_hubs(log: O
     assert not judged(forged, log).is_good
 
 
-def test_a_history_that_was_rewritten_is_not_consistent(log: OwnLog, tmp_path: Path, bundle: Path) -> None:
-    since = json.loads((bundle / "entries.jsonl").read_bytes().splitlines()[200])["sequenced_at"]
-    del since
+def test_a_history_that_was_rewritten_is_not_consistent(log: OwnLog, tmp_path: Path) -> None:
     start = _Forked(log, 100)
     forked = replace(log.log(), start=lambda size: start.signed())
-    from hub.ledger.export.making import NotVerified as SelfRefused
-    from hub.ledger.export.making import Order, make
-
-    with pytest.raises(SelfRefused, match="does not begin with the 100 entries"):
-        make(tmp_path / "fork", Order(Query(Kind.COMPLETE), {}, []), forked, beat=lambda *_: None)
+    with pytest.raises(making.NotVerified, match="does not begin with the 100 entries"):
+        making.make(tmp_path / "fork", making.Order(Query(Kind.COMPLETE), {}, []), forked, beat=lambda *_: None)
 
 
 class _Forked:
@@ -208,9 +225,6 @@ class _Forked:
         self.log, self.size = log, size
 
     def signed(self) -> Signed:
-        from hub.ledger.tlog.checkpoint import Checkpoint
-        from tests.ledger.export import bundles
-
         text = Checkpoint(bundles.ORIGIN, self.size, hashlib.sha256(b"another history").digest()).text()
         return bundles.Signed(note.sign(text, [self.log.signer]), self.size)
 
@@ -246,7 +260,7 @@ def test_a_manifest_that_asks_for_something_else_is_found(log: OwnLog, bundle: P
     path = bundle / "manifest.json"
     path.write_bytes(path.read_bytes().replace(b'"partner": "acme"', b'"partner": "birch"'))
     signed_anew(bundle, log)
-    assert any("is not about the entry that it should be about" in problem for problem in judged(bundle, log).problems)
+    assert any("as it should be" in problem for problem in judged(bundle, log).problems)
 
 
 def test_hashes_that_do_not_lead_to_the_checkpoint_are_named(log: OwnLog, bundle: Path, tmp_path: Path) -> None:
