@@ -14,6 +14,7 @@ from hub.ledger.record import record
 from hub.staff import factors, step_up
 
 BEGAN_AT, SEEN_AT, GENERATION = "began_at", "seen_at", "generation"
+BY_ITSELF = "by-itself"  # a page that comes anew, or asks, without anybody having to sit before it
 _SEEN_EVERY = timedelta(minutes=1)  # a session is written no more often for having been used
 
 
@@ -41,7 +42,7 @@ def why_it_is_over(request: HttpRequest, user: User, *, at: datetime) -> str:
         return "too-long"
     if at - seen > timedelta(minutes=settings.SESSION_IDLE_MINUTES):
         return "idle"
-    if at - seen > _SEEN_EVERY:
+    if at - seen > _SEEN_EVERY and not _came_by_itself(request):
         session[SEEN_AT] = at.isoformat()
     return ""
 
@@ -52,3 +53,8 @@ def end(request: HttpRequest, user: User, over: str, *, at: datetime) -> None:
         subjects = [f"staff:{user.pk}"]
         record("staff.signed-out", actor="system:admin", at=at, subjects=subjects, facts={"because": over})
         logout(request)
+
+
+def _came_by_itself(request: HttpRequest) -> bool:
+    """By a header field from a script, or by the address from a page that comes anew."""
+    return f"X-{BY_ITSELF}" in request.headers or BY_ITSELF in request.GET

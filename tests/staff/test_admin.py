@@ -19,7 +19,7 @@ from hub.staff.roles import CAPABILITIES, Capability, Role
 from tests.ledger.conftest import ledger as _ledger
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
-pytestmark = pytest.mark.urls("tests.staff.urls")
+pytestmark = pytest.mark.usefixtures("admin_alone")
 ledger = _ledger
 SIGNAL = "signal:0191b7a4-0000-4000-8000-000000000001"
 

@@ -26,7 +26,7 @@ from tests.partners.conftest import recorded as _recorded
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.staff.urls")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("admin_alone")]
 ledger_refuses, recorded = _ledger_refuses, _recorded
 REASON = "file 17 of the legal department"
 C = Capability

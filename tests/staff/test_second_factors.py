@@ -25,7 +25,7 @@ from tests.partners.conftest import ledger_refuses as _ledger_refuses
 from tests.partners.conftest import recorded as _recorded
 from tests.staff.authenticators import App, Key, an_app_of, app_on, asked_on
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.staff.urls")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("admin_alone")]
 ledger_refuses, recorded = _ledger_refuses, _recorded
 PASSWORD = "a long and pleasant sentence"
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)

@@ -17,7 +17,7 @@ from hub.staff.roles import Role
 from hub.staff.sign_in import count_failure
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
-pytestmark = pytest.mark.urls("tests.staff.urls")
+pytestmark = pytest.mark.usefixtures("admin_alone")
 _numbers = itertools.count()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import path
 from pytest_django import Settings
 
@@ -23,7 +24,7 @@ from tests.partners.conftest import Recorded
 from tests.partners.conftest import recorded as _recorded
 from tests.staff.authenticators import App, Key, an_app_of, asked_on
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.staff.test_step_up")]
+pytestmark = pytest.mark.django_db
 recorded = _recorded
 PASSWORD = "a long and pleasant sentence"
 ANSWERS: list[dict[str, Any]] = []
@@ -41,6 +42,12 @@ urlpatterns = [
     path("elsewhere/dangerous/", dangerous),  # no page of the admin's, and held to the same
     path("admin/", site.urls),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _addresses() -> Iterator[None]:
+    with override_settings(ROOT_URLCONF=__name__):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -228,6 +235,15 @@ def test_using_a_session_keeps_it_alive(robin: User) -> None:
         back_in_time(client, seen_at=timedelta(minutes=20))
         assert client.get("/admin/").status_code == 200
         assert now() - datetime.fromisoformat(client.session["seen_at"]) < timedelta(minutes=1)
+
+
+def test_what_a_page_asks_by_itself_keeps_no_session_alive(robin: User) -> None:
+    client = signed_in(robin)
+    back_in_time(client, seen_at=timedelta(minutes=29))
+    before = client.session["seen_at"]
+    assert client.get("/admin/", headers={"X-By-Itself": "yes"}).status_code == 200
+    assert client.get("/admin/?by-itself").status_code == 200
+    assert client.session["seen_at"] == before
 
 
 def test_another_password_ends_every_other_session(robin: User) -> None:

@@ -14,7 +14,12 @@
         const sent = new FormData();
         sent.set("token", form.elements.token.value);
         sent.set("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
-        const answer = await fetch(form.dataset.heartbeat, { method: "POST", body: sent, credentials: "same-origin" });
+        const answer = await fetch(form.dataset.heartbeat, {
+            method: "POST",
+            body: sent,
+            credentials: "same-origin",
+            headers: { "X-By-Itself": "yes" }, // a page left open does not keep its session from ending
+        });
         if (answer.status === 409) {
             isLost = true;
             said.textContent = (await answer.json()).refused;
