@@ -50,6 +50,7 @@ class Capability(StrEnum):
     ENDPOINTS_VIEW = "endpoints.view"
     ENDPOINTS_MANAGE = "endpoints.manage"
     LEDGER_READ = "ledger.read"
+    COMPLIANCE_ASK = "compliance.ask"  # who received what, what people were shown, what is due to be erased
     LEDGER_EXPORT = "ledger.export"
     STAFF_VIEW = "staff.view"
     STAFF_MANAGE = "staff.manage"
@@ -75,6 +76,7 @@ _OVERSIGHT = {
     _C.STAFF_VIEW,
     _C.LEDGER_READ,
     _C.LEDGER_EXPORT,
+    _C.COMPLIANCE_ASK,
     _C.APPROVALS_VIEW,
 }
 

@@ -9,9 +9,10 @@ recalls       the recall board: who had what was removed, and who knows that it 
 endpoints     webhook addresses and the attempts to reach them
 notices       what partners were told in their own feeds
 exports       bundles of the ledger: ask, watch, download
+questions     what compliance staff ask: who received what, what people were shown, what is due to be erased
 screening     warning lists of harmless values, and keys that fell
 """
 
-from signals.admin import cases, endpoints, exports, notices, recalls, screening, signals, submissions
+from signals.admin import cases, endpoints, exports, notices, questions, recalls, screening, signals, submissions
 
-__all__ = ["cases", "endpoints", "exports", "notices", "recalls", "screening", "signals", "submissions"]
+__all__ = ["cases", "endpoints", "exports", "notices", "questions", "recalls", "screening", "signals", "submissions"]

@@ -71,6 +71,37 @@ def holders_of(copies: Collection[tuple[UUID, int, str]]) -> list[Holder]:
     return _holders({copy[0] for copy in copies}, _HOLDERS_OF, asked)
 
 
+@dataclass(frozen=True, slots=True)
+class Handing:
+    """One revision of a signal that a channel was handed with its value, and when first in the time asked for."""
+
+    signal_id: UUID
+    programme_id: int
+    partner_id: int
+    channel: str
+    revision: int
+    at: datetime
+
+
+def handings(signal_ids: Collection[UUID], *, since: datetime | None = None) -> list[Handing]:
+    """Every revision that every channel was handed, restricted ones too, at or after `since`; by two queries.
+
+    Where `holders` tells a recall's board who must drop the value, this tells who received it, whatever came of it.
+    """
+    if not signal_ids:
+        return []
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT min(at) FROM signals_change WHERE signal_id = ANY (%s)", [list(signal_ids)])
+        [first] = cursor.fetchone() or (None,)
+        if first is None:
+            return []
+        cursor.execute(_BY_INDEX)
+        # Served again under restrictions is served: only removals end what a signal showed.
+        asked = {**_parameters(signal_ids), "recalled": list(REMOVALS), "since": max(filter(None, (first, since)))}
+        cursor.execute(_HANDINGS, asked)
+        return [Handing(*row) for row in cursor.fetchall()]
+
+
 def _holders(signal_ids: Collection[UUID], query: str, asked: Mapping[str, Any]) -> list[Holder]:
     if not signal_ids:
         return []
@@ -118,7 +149,8 @@ recall AS (
 # key fell that had signed what it says or who may see it, unless the signal was let stand after that.
 SHOWN = """
 shown AS (
-    SELECT change.signal_id, change.programme_id, change.position, change.at, change.audience, change.audience_partners,
+    SELECT change.signal_id, change.programme_id, change.position, change.revision, change.at, change.audience,
+           change.audience_partners,
            signal.issuer_id, signal.indicator_type, signal.violation, ends.position AS until, ends.at AS until_at
       FROM signals_change AS change
       JOIN signals_signal AS signal ON signal.id = change.signal_id
@@ -182,6 +214,15 @@ SELECT shown.signal_id, shown.programme_id, walk.partner_id, walk.channel, min(f
        LATERAL ({FIRST_DISCLOSED}) AS first
  GROUP BY 1, 2, 3, 4
  ORDER BY 5, 3, 4
+"""  # noqa: S608  constants
+
+_HANDINGS = f"""
+WITH {RECALL}, {SHOWN}
+SELECT shown.signal_id, shown.programme_id, walk.partner_id, walk.channel, shown.revision, min(first.at)
+  FROM shown JOIN signals_walk AS walk ON walk.programme_id = shown.programme_id AND {MAY_SEE},
+       LATERAL ({FIRST_DISCLOSED}) AS first
+ GROUP BY 1, 2, 3, 4, 5
+ ORDER BY 6, 3, 4
 """  # noqa: S608  constants
 
 _HOLDERS_OF = f"""

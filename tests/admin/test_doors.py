@@ -20,7 +20,17 @@ from hub.staff.roles import Capability, Role, capabilities
 from hub.staff.site import site
 from hub.staff.verbs import VerbAdmin
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
-from signals.models import Case, Distrust, Endpoint, Notice, RecalledSignal, Signal, Submission, WarningList
+from signals.models import (
+    Case,
+    DisclosedMinute,
+    Distrust,
+    Endpoint,
+    Notice,
+    RecalledSignal,
+    Signal,
+    Submission,
+    WarningList,
+)
 from tests.admin.scene import Scene, a_person, a_scene, at_the_desk
 from tests.companies import now
 
@@ -40,6 +50,10 @@ OWN_PAGES: dict[str, tuple[Capability, Capability | None]] = {  # what a GET and
     "signals_case_heartbeat": (C.SIGNALS_TRIAGE, C.SIGNALS_TRIAGE),
     "signals_signal_search": (C.SIGNALS_SEARCH, C.SIGNALS_SEARCH),
     "signals_signal_reveal": (C.SIGNALS_REVEAL, C.SIGNALS_REVEAL),
+    **{
+        f"signals_disclosedminute_{name}": (C.COMPLIANCE_ASK, C.COMPLIANCE_ASK)  # tests/admin/test_questions.py
+        for name in ("recipients", "report", "shown", "retention", "partner")
+    },
     "signals_endpoint_drawing": (C.ENDPOINTS_VIEW, C.ENDPOINTS_VIEW),
     "signals_export_download": (C.LEDGER_EXPORT, C.LEDGER_EXPORT),  # tests/admin/test_exports.py
 }
@@ -59,6 +73,7 @@ TO_VIEW = {
     Submission: C.SUBMISSIONS_VIEW,
     Endpoint: C.ENDPOINTS_VIEW,
     Notice: C.ENDPOINTS_VIEW,
+    DisclosedMinute: C.COMPLIANCE_ASK,
     WarningList: C.SIGNALS_VIEW,
     Distrust: C.SIGNALS_VIEW,
     Partner: C.PARTNERS_VIEW,

@@ -1,0 +1,100 @@
+"""Compliance staff's questions at the desk: who may ask, what the pages say, and what they cost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from hub.ledger.sequence import drain
+from hub.staff.roles import Role
+from signals.lifecycle.reveal import reveal
+from signals.lifecycle.roll_up import roll_up
+from signals.models import DisclosedMinute
+from tests.admin.scene import Scene, a_person, a_scene, at_the_desk
+from tests.companies import now
+
+pytestmark = pytest.mark.usefixtures("committed_db")
+PAGES = ("recipients", "report", "shown", "retention", "partner")
+
+
+@pytest.fixture(scope="module")
+def scene(_committed_module: None) -> Scene:
+    return a_scene()
+
+
+@pytest.fixture(autouse=True)
+def _mirror(settings: Settings, tmp_path: Path) -> None:
+    settings.MIRROR_DIR = tmp_path / "mirror"
+
+
+def ask(role: Role, name: str, **asked: str) -> tuple[int, str]:
+    answer = at_the_desk(role).get(reverse(f"admin:signals_disclosedminute_{name}"), asked)
+    return answer.status_code, answer.content.decode()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_only_compliance_staff_and_auditors_ask(scene: Scene, role: Role) -> None:
+    may = role in {Role.COMPLIANCE, Role.AUDITOR}
+    for name in PAGES:
+        expected = (404 if name == "report" else 200) if may else 403
+        assert ask(role, name)[0] == expected, name
+    assert at_the_desk(role).get(reverse("admin:signals_disclosedminute_changelist")).status_code == (
+        200 if may else 403
+    )
+
+
+def test_who_received_a_signal_and_the_same_as_a_file(
+    scene: Scene, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    client = at_the_desk(Role.COMPLIANCE)
+    address = reverse("admin:signals_disclosedminute_recipients")
+    client.get(address)
+    with django_assert_max_num_queries(20):
+        page = client.get(address, {"signals": str(scene.published.id)}).content.decode()
+    assert "birch-chat" in page
+    assert "1 channels received some of 1 signals" in page
+    file = client.get(reverse("admin:signals_disclosedminute_report"), {"issuer": "acme-social"})
+    assert file["Content-Type"].startswith("text/csv")
+    assert file["Content-Disposition"].startswith("attachment")
+    assert str(scene.published.id) in file.content.decode()
+    for wrong in ({"signals": "no id"}, {"issuer": "nobodys"}):
+        assert "errornote" in client.get(address, wrong).content.decode()
+
+
+def test_what_an_analyst_was_shown(scene: Scene) -> None:
+    sue, tom = a_person("sue", Role.ANALYST), a_person("tom", Role.ANALYST)
+    for person in (sue, tom):
+        reveal(scene.published.id, actor=f"staff:{person.pk}", at=now())
+    drain()
+    _, page = ask(Role.COMPLIANCE, "shown")
+    assert page.count("was shown an indicator") == 2
+    _, page = ask(Role.COMPLIANCE, "shown", staff=str(sue.pk))
+    assert page.count("was shown an indicator") == 1
+    assert f"<td>{sue.username}</td>" in page
+
+
+def test_retention_and_a_partner(scene: Scene) -> None:
+    drain()
+    assert "csea" in ask(Role.AUDITOR, "retention")[1]
+    status, page = ask(Role.AUDITOR, "partner", slug="birch-chat")
+    assert status == 200
+    assert "Memberships" in page
+    assert ask(Role.AUDITOR, "partner", slug="nobodys")[0] == 200
+
+
+def test_a_minute_shows_whether_its_rows_have_the_leafs_root(scene: Scene) -> None:
+    roll_up(until=now() + timedelta(days=1), at=now())
+    drain()
+    minute = DisclosedMinute.objects.order_by("at").first()
+    assert minute is not None
+    client = at_the_desk(Role.AUDITOR)
+    page = client.get(reverse("admin:signals_disclosedminute_change", args=[minute.pk])).content.decode()
+    assert bytes(minute.root).hex() in page
+    assert "<dd>yes</dd>" in page
+    missing = client.get(reverse("admin:signals_disclosedminute_change", args=[UUID(int=1)]))
+    assert missing.status_code == 302
