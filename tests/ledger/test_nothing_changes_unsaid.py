@@ -147,6 +147,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("signals/lifecycle/exports.py", "end_exports"): _EXPORTS,
     ("signals/lifecycle/opening.py", "open_values"): _EXPORTS,
     ("signals/compliance/holders.py", "_holders"): "reads",
+    ("signals/compliance/holders.py", "handings"): "reads",
     ("hub/staff/failures.py", "note_wrong_factor"): _SESSIONS,
     ("hub/staff/sessions.py", "end"): _SESSIONS,
     ("hub/staff/step_up.py", "step_up"): _SESSIONS,
