@@ -7,6 +7,7 @@ not exist.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -51,14 +52,14 @@ class Stretch:
     more: bool
 
 
-def own_leaves(subject: str, *, start: int, limit: int, about: str | None = None) -> Stretch:
-    """The subject's own leaves from index `start` on, at most `limit`; with `about`, those of them about it too.
+def own_leaves(subject: str, *, start: int, limit: int, about: Sequence[str] = ()) -> Stretch:
+    """The subject's own leaves from index `start` on, at most `limit`; with `about`, those of them about that too.
 
-    `subject` is such as "partner:acme-social"; `about` must be something that few leaves mention, such as a signal.
+    `subject` is such as "partner:acme-social"; `about` must name something that few leaves mention, such as a signal.
     Nothing is ever added below `next`: leaves get their indices in the order in which they are committed.
     """
     size = _size()
-    if about is not None:
+    if about:
         found = _found("index >= %(start)s AND index < %(end)s", subject, limit + 1, start, size, about)
         if len(found) > limit:
             return Stretch(found[:limit], found[limit].index, more=True)
@@ -103,11 +104,11 @@ def _covering(index: int) -> Signed:
 
 
 def _found(
-    where: str, subject: str, limit: int, start: int, end: int | None = None, about: str | None = None
+    where: str, subject: str, limit: int, start: int, end: int | None = None, about: Sequence[str] = ()
 ) -> list[OwnLeaf]:
     values: dict[str, str | int | list[str] | None] = {
         "open": _OPEN,
-        "subjects": [subject] if about is None else [subject, about],
+        "subjects": [subject, *about],
         "subject": subject,
         "kind": f"{subject.partition(':')[0]}:%",
         "start": start,

@@ -105,6 +105,7 @@ def test_verdicts_withdrawals_and_deliveries_come_with_proofs_that_hold_without_
     assert [each["facts"]["typ"] for each in of_signal] == ["signal+jws", "withdrawal+jws"]
     submission = of_signal[0]["facts"]["submission"]
     assert [each["action"] for each in leaves(cast.acme, submission=submission)] == ["submission.received"]
+    assert leaves(cast.acme, submission=submission, signal=said["signal"]) == []
 
 
 def test_nobody_gets_anothers_leaf_or_learns_that_it_exists(cast: Cast) -> None:
@@ -165,13 +166,12 @@ def test_leaves_come_in_pages_that_skip_nothing(cast: Cast, monkeypatch: pytest.
 def test_a_page_asks_as_many_questions_however_many_leaves_it_holds(cast: Cast) -> None:
     changed(*[cast.acme] * 30)
     sign()
-    ask(cast.acme, "leaves")
     counts = []
     for limit in (1, 30):
         with CaptureQueriesContext(connection) as made:
             assert len(leaves(cast.acme, limit=limit)) == limit
-        counts.append(len(made))
-    assert counts[0] == counts[1]
+        counts.append(len([query for query in made if "ledger_reading" in query["sql"]]))
+    assert counts == [1, 1]
 
 
 def test_the_log_is_proven_to_grow_and_to_hold_each_leaf(cast: Cast) -> None:
@@ -198,17 +198,12 @@ def test_the_log_is_proven_to_grow_and_to_hold_each_leaf(cast: Cast) -> None:
             check_inclusion(stored[index], index, size, hashes(proof["hashes"]), root)
 
 
-A_UUID = "0198c5c2-7f00-7a3b-8000-3c5d6e7f8091"
 NONSENSE: list[tuple[str, dict[str, str]]] = [
     ("leaves", {"start": "-1"}),
     ("leaves", {"start": "x"}),
     ("leaves", {"limit": "0"}),
     ("leaves", {"limit": "501"}),
     ("leaves", {"signal": "x"}),
-    (
-        "leaves",
-        {"signal": A_UUID, "submission": A_UUID},
-    ),
     ("leaves", {"after": "1"}),
     ("checkpoint", {"size": "1"}),
     ("proofs/inclusion", {}),

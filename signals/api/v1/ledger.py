@@ -30,6 +30,7 @@ from signals.core.refusals import LeafNotSigned, NotFound, ParameterInvalid
 _PROOF = "text/plain"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _HASH = "base64 of 32 bytes"
+_PLACE = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 
 
 class CosignatureShape(serializers.Serializer[Any]):
@@ -135,7 +136,7 @@ class LedgerLeavesView(Door):
         description=(
             "What the ledger says about the calling partner and no other: its submissions and the verdicts on them, "
             "what was disclosed to it, its keys, endpoints and memberships. In the log's order, from the first or from "
-            "an index on; of one signal or submission where that is named."
+            "an index on; about one signal or submission where that is named."
         ),
         parameters=[
             OpenApiParameter(
@@ -218,10 +219,10 @@ class LedgerInclusionView(Door):
             "every partner, as the log's hash tiles are."
         ),
         parameters=[
-            OpenApiParameter("index", {"type": "integer", "minimum": 0}, required=True, description="the leaf's index"),
+            OpenApiParameter("index", _PLACE, required=True, description="the leaf's index"),
             OpenApiParameter(
                 "size",
-                {"type": "integer", "minimum": 1},
+                {**_PLACE, "minimum": 1},
                 description="the tree to prove it in; by default that of the newest checkpoint, which is also the most",
             ),
         ],
@@ -250,10 +251,10 @@ class LedgerConsistencyView(Door):
         tags=["ledger"],
         description="The hashes that show a log of one size to be the beginning of that of another.",
         parameters=[
-            OpenApiParameter("old", {"type": "integer", "minimum": 0}, required=True, description="the earlier size"),
+            OpenApiParameter("old", _PLACE, required=True, description="the earlier size"),
             OpenApiParameter(
                 "new",
-                {"type": "integer", "minimum": 0},
+                _PLACE,
                 description="the later size; by default that of the newest checkpoint, which is also the most",
             ),
         ],
@@ -290,18 +291,18 @@ def _subject(request: Request) -> str:
     return f"partner:{caller(request).slug}"
 
 
-def _about(request: Request) -> str | None:
-    """The signal or submission that is asked about; both at once is refused."""
-    asked = [kind for kind in ("signal", "submission") if kind in request.query_params]
-    if not asked:
-        return None
-    try:
-        identity = UUID(request.query_params[asked[0]])
-    except ValueError:
-        raise ParameterInvalid(f"`{asked[0]}` is a UUID.", parameter=asked[0]) from None
-    if len(asked) > 1:
-        raise ParameterInvalid("`signal` and `submission` are not asked for together.", parameter="submission")
-    return f"{asked[0]}:{identity}"
+def _about(request: Request) -> list[str]:
+    """The signal and the submission that are asked about, where they are."""
+    asked = []
+    for kind in ("signal", "submission"):
+        text = request.query_params.get(kind)
+        if text is None:
+            continue
+        try:
+            asked.append(f"{kind}:{UUID(text)}")
+        except ValueError:
+            raise ParameterInvalid(f"`{kind}` is a UUID.", parameter=kind) from None
+    return asked
 
 
 def _number(request: Request, name: str, default: int | None = None) -> int:
