@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -141,11 +140,10 @@ def _ids(count: int) -> list[str]:
         first = max(now, _newest + 1)
         _newest = first + count - 1
     chance = secrets.token_bytes(8 * count)
-    return [
-        str(uuid.UUID(int=_layout(first + i, int.from_bytes(chance[8 * i : 8 * i + 8], "big")))) for i in range(count)
-    ]
+    return [_layout(first + i, int.from_bytes(chance[8 * i : 8 * i + 8], "big")) for i in range(count)]
 
 
-def _layout(stamp: int, chance: int) -> int:
+def _layout(stamp: int, chance: int) -> str:
     """48 bits of milliseconds, version 7, 12 bits of the millisecond's fraction, variant 10, 62 bits of chance."""
-    return (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | chance >> 2
+    when, tail = stamp >> 12, 0b10 << 62 | chance >> 2  # by hand: uuid.UUID would take a third of an event's time
+    return f"{when >> 16:08x}-{when & 0xFFFF:04x}-7{stamp & 0xFFF:03x}-{tail >> 48:04x}-{tail & 0xFFFFFFFFFFFF:012x}"
