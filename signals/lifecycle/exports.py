@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 
 from hub.ledger.export.making import Beat, Log, Made, NoCheckpoint, NotVerified, Opened, Order, make
 from hub.ledger.export.query import InvalidExport, Query
+from hub.ledger.export.work import Busy
 from hub.ledger.leaf import Json, Leaf, timestamp
 from hub.ledger.record import record
 from signals import wake
@@ -95,7 +96,7 @@ def make_next(log: Log, *, clock: Callable[[], datetime], watch: Beat = _nobody)
         made = make(home(export.id), order(export, clock), log, beat=_beat(export.id, token, watch))
     except Overtaken:
         logger.warning("export.overtaken")
-    except NoCheckpoint:
+    except (NoCheckpoint, Busy):
         _put_off(export, token, seconds=5, held_against=0)
     except (NotVerified, InvalidExport) as error:
         _fail(export, token, str(error), at=clock())

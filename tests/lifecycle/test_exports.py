@@ -18,6 +18,7 @@ from heliograph_client.ledger_verifier import verify_bundle
 from pytest_django import Settings
 
 from hub.ledger.export.query import Kind, Query
+from hub.ledger.export.work import Work
 from hub.ledger.mirror import Mirror
 from hub.ledger.sequence import drain
 from signals.core.refusals import CannotMove
@@ -106,6 +107,18 @@ def test_whoever_takes_over_from_a_killed_worker_goes_on(log: OwnLog, settings: 
     assert (export.state, export.attempts) == (ExportState.DONE, 2)
     with pytest.raises(exports.Overtaken):
         exports._beat(export.id, lost[1])("entries", 1, 2)
+
+
+def test_a_worker_that_was_only_asleep_keeps_others_out(log: OwnLog) -> None:
+    export = asked()
+    with Work(exports.home(export.id)).alone():
+        assert made(log)
+        export.refresh_from_db()
+        assert (export.state, export.attempts) == (ExportState.PENDING, 0)
+    Export.objects.filter(id=export.id).update(next_attempt_at=now())
+    assert made(log)
+    export.refresh_from_db()
+    assert export.state == ExportState.DONE
 
 
 def test_without_a_checkpoint_it_waits(log: OwnLog) -> None:

@@ -118,10 +118,15 @@ class NotVerified(RuntimeError):
 def make(home: Path, order: Order, log: Log, *, beat: Beat) -> Made:
     """Fill `home` with bundle.zip, or go on filling it; see Made.
 
-    Raises NoCheckpoint, NotVerified, InvalidExport where leaves that are asked for are no longer kept, and whatever
-    `beat` raises to stop it. Nothing else may write to `home` meanwhile.
+    Raises NoCheckpoint, NotVerified, InvalidExport where leaves that are asked for are no longer kept, Busy while
+    another process fills `home`, and whatever `beat` raises to stop it.
     """
     work = Work(home)
+    with work.alone():
+        return _make(work, order, log, beat=beat)
+
+
+def _make(work: Work, order: Order, log: Log, *, beat: Beat) -> Made:
     state = work.state()
     if not state.checkpoint:
         _choose_checkpoint(state, order.query, log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,10 @@ import msgspec
 from hub.ledger.export.tally import Tally
 
 _STATE = "making.json"
+
+
+class Busy(RuntimeError):
+    """Another process fills this folder."""
 
 
 class State(msgspec.Struct):
@@ -37,6 +42,21 @@ class Work:
         self._state_file = home / _STATE
         self.bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
         home.chmod(0o700)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep everybody else out: a worker asleep for longer than its lease still holds this, a dead one not.
+
+        Raises Busy.
+        """
+        handle = os.open(self._home, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise Busy(f"Another process is at work in {self._home}.") from None
+        finally:
+            os.close(handle)
 
     def state(self) -> State:
         """How far it is; a new one where nothing was begun."""
