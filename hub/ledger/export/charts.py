@@ -32,7 +32,7 @@ def lines(numbers: Numbers, *, title: str) -> str:
 def columns(numbers: Numbers, *, title: str) -> str:
     """Bars side by side, in the order given: what changed over time. First and last are labelled, and the highest."""
     most = max((count for _, count in numbers), default=0) or 1
-    step = _WIDTH / max(1, len(numbers))
+    step = min(60.0, _WIDTH / max(1, len(numbers)))
     drawn = [f'<line x1="0" y1="{_TALL}" x2="{_WIDTH}" y2="{_TALL}"/>']
     for place, (word, count) in enumerate(numbers):
         height = round((_TALL - 24) * count / most, 1)
@@ -46,7 +46,8 @@ def columns(numbers: Numbers, *, title: str) -> str:
         drawn.append(f'<text x="{x:.0f}" y="14" text-anchor="middle">{numbers[highest][1]:,}</text>')
         drawn.append(f'<text x="0" y="{_TALL + 18}">{escape(numbers[0][0])}</text>')
     if len(numbers) > 1:
-        drawn.append(f'<text x="{_WIDTH}" y="{_TALL + 18}" text-anchor="end">{escape(numbers[-1][0])}</text>')
+        end = max(step * len(numbers), 180)
+        drawn.append(f'<text x="{end:.0f}" y="{_TALL + 18}" text-anchor="end">{escape(numbers[-1][0])}</text>')
     return _svg(drawn, height=_TALL + 26, title=title, numbers=numbers)
 
 
