@@ -31,6 +31,7 @@ gain members.
 _TAGS = {
     "statements": "Submit signed statements, read the verdicts on them, and ask how the hub reads a value.",
     "feed": "Follow a programme: a compacted change feed, pulled with a cursor that the reader keeps.",
+    "appeals": "Redress: appeal for a person whom a signal hit, and say what was put right.",
     "notices": "What the hub tells you alone, recalls first of all: pulled with a cursor like a programme's feed.",
     "endpoints": "Have the same feed pushed to an address of yours, signed by Standard Webhooks 1.0.",
     "programmes": "Where you share, with whom, and with which keys your fellow members sign.",
@@ -47,6 +48,8 @@ _PATH = {
     "key_id": "the public part of an API key's token",
     "index": "a leaf's place in the log, from 0",
     "endpoint_id": "id of one of your endpoints",
+    "reference": "the reference that the appeal was answered with",
+    "remedy_id": "as the notice `appeal.decided` names it",
     "signal_id": "id of one of your signals, from a verdict",
     "submission_id": "id of one of your submissions",
 }

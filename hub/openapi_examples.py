@@ -285,6 +285,28 @@ EXAMPLES: dict[str, Any] = {
         "changed_at": _AT,
         "expires_at": "2027-11-02T09:00:01.250000Z",
     },
+    "AppealShape": {
+        "reference": "5f3b1d0e-2a86-4f0c-9d6b-8f0b6f6f1c11",
+        "state": "in-review",
+        "appealed_at": _AT,
+        "due_at": "2026-11-05T09:00:01.250000Z",
+        "decided_at": None,
+    },
+    "NewAppealShape": {
+        "programme": "csea",
+        "signal": _SIGNAL_ID,
+        "reason": "mistaken-identity",
+        "evidence": "identity-checked",
+        "risk": "none",
+    },
+    "NewRemedyShape": {"did": "access-restored"},
+    "RemedyShape": {
+        "remedy": "b2b9a3c6-55d0-4b7e-8f43-0c2f3f1a9d20",
+        "did": "access-restored",
+        "told_at": _AT,
+        "due_at": "2026-11-09T09:00:01.250000Z",
+        "answered_at": "2026-11-03T10:12:00Z",
+    },
     "CheckpointShape": {
         "origin": "hub.example/ledger",
         "size": 3,

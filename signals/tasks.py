@@ -15,7 +15,7 @@ from hub.ledger import serving
 from hub.ledger.export.own_log import own_log
 from hub.staff.approvals import expire_proposals
 from signals import queries, wake
-from signals.cases.opening import close_overtaken, open_held
+from signals.cases.opening import close_overtaken, open_disputed, open_held
 from signals.lifecycle.days import drop_attempts, keep_days_ahead
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
@@ -99,7 +99,8 @@ def sweep(**_: object) -> None:
     until = time.monotonic() + _SWEEP_SECONDS
     for step in (
         *(tell_key_events, settle_fallen_keys, expire_due, mark_leaving, mark_failing, keep_days_ahead),
-        *(expire_proposals, roll_up_past_minutes, close_overtaken, open_held, find_same_value, weigh_next),
+        *(expire_proposals, roll_up_past_minutes, find_same_value, weigh_next),
+        *(close_overtaken, open_held, open_disputed),
     ):
         try:
             while time.monotonic() < until and step(at=timezone.now()):

@@ -29,7 +29,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Companies, programmes and memberships": ("partner", "programme", "membership"),
     "Signing keys and API keys": ("key", "api-key"),
     "Webhook endpoints": ("endpoint",),
-    "Casework": ("case",),
+    "Casework": ("case", "appeal"),
     "The hub's own people": ("staff", "approval"),
     "Keys, lists and the hub itself": ("vault", "hub-key", "warning-list", "database", "epoch", "ledger"),
 }
@@ -53,6 +53,11 @@ ACTIONS: dict[str, Action] = {
         mirrored=True,
         to_partner=True,
     ),
+    "appeal.received": Action(
+        "A partner appealed for somebody affected by a signal; holds its codes.", to_partner=True
+    ),
+    "appeal.remedied": Action("A partner said what it did after an appeal was upheld.", to_partner=True),
+    "appeal.told": Action("Partners that had a signal were told what an appeal about it came to; holds how many."),
     "approval.expired": Action("Nobody decided on a proposal in time; nothing was done."),
     "approval.granted": Action("A second person approved a proposal, which was carried out in the same transaction."),
     "approval.proposed": Action("A member of staff proposed an act that needs a second person; holds what was shown."),

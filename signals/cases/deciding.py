@@ -9,12 +9,13 @@ from uuid import UUID
 
 from django.db import transaction
 
+from signals.cases import appeals
 from signals.cases.claiming import claim
 from signals.cases.opening import open_case
 from signals.cases.refusals import InvalidDecision
 from signals.cases.rows import free, lock_claimed, note
 from signals.core.cases import CaseEventKind, CaseKind, CaseState, Outcome, is_policy_reference, is_reason
-from signals.lifecycle import review
+from signals.lifecycle import review, rule
 from signals.models import Case, Signal
 
 
@@ -69,9 +70,9 @@ def settle(case: Case, outcome: Outcome, *, reason: str, policy: str, text: str,
     """Give a decision about a case, locked by the caller and checked, its effect, and close the case."""
     if case.signal_id is not None:
         case.before = Signal.objects.only("state").get(pk=case.signal_id).state
-    EFFECTS[CaseKind(case.kind), outcome](case, actor, at)
     case.state, case.outcome, case.reason = CaseState.DECIDED.value, outcome.value, reason
     case.decided_by, case.decided_at = actor, at
+    EFFECTS[CaseKind(case.kind), outcome](case, actor, at)
     case.paused_at, case.pause_reason = None, ""
     free(case)
     facts = {"outcome": outcome.value, "reason": reason}
@@ -93,11 +94,25 @@ def _refuse(case: Case, actor: str, at: datetime) -> None:
     review.refuse(case.signal_id, actor=actor, at=at)
 
 
+def _refute(case: Case, actor: str, at: datetime) -> None:
+    assert case.signal_id is not None
+    rule.refute(case.signal_id, reason=case.reason, actor=actor, at=at)
+
+
+def _lift(case: Case, actor: str, at: datetime) -> None:
+    assert case.signal_id is not None
+    rule.lift(case.signal_id, reason=case.reason, actor=actor, at=at)
+
+
 Effect = Callable[[Case, str, datetime], None]
 
 EFFECTS: Final[Mapping[tuple[CaseKind, Outcome], Effect]] = {
     (CaseKind.HOLD, Outcome.APPROVED): _approve,
     (CaseKind.HOLD, Outcome.REFUSED): _refuse,
+    (CaseKind.DISPUTE, Outcome.UPHELD): _refute,
+    (CaseKind.DISPUTE, Outcome.REJECTED): _lift,
+    (CaseKind.APPEAL, Outcome.UPHELD): appeals.uphold,
+    (CaseKind.APPEAL, Outcome.REJECTED): appeals.reject,
     (CaseKind.QUALITY, Outcome.ACTED): _nothing,
     (CaseKind.QUALITY, Outcome.DISMISSED): _nothing,
 }

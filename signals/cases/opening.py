@@ -10,8 +10,7 @@ from django.db import connection, transaction
 from hub.ledger.record import record_many
 from signals.cases.rows import free, leaf, note
 from signals.core.cases import DUE_WITHIN, CaseEventKind, CaseKind, CaseState, Outcome
-from signals.core.states import State
-from signals.models import Case, CaseEvent, Signal
+from signals.models import Case, CaseEvent
 
 BATCH = 500
 _SYSTEM = "system:cases"
@@ -97,12 +96,37 @@ def open_held(*, at: datetime) -> int:
     return len(there)
 
 
-def close_overtaken(*, at: datetime) -> int:
-    """Close up to 500 cases of held signals that are held no longer: withdrawn, expired, or decided elsewhere."""
+def open_disputed(*, at: datetime) -> int:
+    """Open a case for up to 500 served signals that are disputed and have none, nor an appeal; returns how many.
+
+    The sweep calls it until there are none.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_DISPUTED_WITHOUT, [BATCH])
+        disputed = cursor.fetchall()
+    if not disputed:
+        return 0
+    due = at + DUE_WITHIN[CaseKind.DISPUTE]
+    cases = [
+        Case(kind=CaseKind.DISPUTE.value, signal_id=signal_id, programme_id=programme_id, opened_at=at, due_at=due)
+        for signal_id, programme_id in disputed
+    ]
     with transaction.atomic():
-        rows = Case.objects.select_for_update(skip_locked=True).exclude(state=CaseState.DECIDED.value)
-        still_held = Signal.objects.filter(state=State.HELD.value).values("id")
-        gone = list(rows.filter(kind=CaseKind.HOLD.value).exclude(signal_id__in=still_held)[:BATCH])
+        there = _insert(cases)
+        _say_opened([case for case in cases if case.pk in there], actor=_SYSTEM, at=at)
+    return len(there)
+
+
+def close_overtaken(*, at: datetime) -> int:
+    """Close up to 500 cases of signals that are held, or disputed, no longer: withdrawn, expired, decided elsewhere.
+
+    Appeals stay: whoever was hit by a signal is answered, also when it is gone.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_OVERTAKEN, [BATCH])
+            ids = [row[0] for row in cursor.fetchall()]
+        gone = list(Case.objects.filter(pk__in=ids))  # locked by the statement that found them
         for case in gone:
             close_as_overtaken(case, actor=_SYSTEM, at=at)
     return len(gone)
@@ -139,4 +163,24 @@ SELECT signal.id, signal.programme_id, signal.held_reasons, signal.received_at
    AND NOT EXISTS (SELECT FROM signals_case AS c
                     WHERE c.kind = 'hold' AND c.signal_id = signal.id AND c.state <> 'decided')
  ORDER BY signal.arrival LIMIT %s
+"""
+
+_DISPUTED_WITHOUT = """
+SELECT signal.id, signal.programme_id
+  FROM signals_weight AS weight JOIN signals_signal AS signal ON signal.id = weight.signal_id
+ WHERE weight.standing = 'disputed' AND signal.state IN ('published', 'restricted')
+   AND NOT EXISTS (SELECT FROM signals_case AS c
+                    WHERE c.kind IN ('dispute', 'appeal') AND c.signal_id = signal.id AND c.state <> 'decided')
+ ORDER BY weight.at LIMIT %s
+"""
+
+_OVERTAKEN = """
+SELECT c.id FROM signals_case AS c
+  LEFT JOIN signals_signal AS signal ON signal.id = c.signal_id
+  LEFT JOIN signals_weight AS weight ON weight.signal_id = c.signal_id
+ WHERE c.state <> 'decided'
+   AND (c.kind = 'hold' AND signal.state IS DISTINCT FROM 'held'
+        OR c.kind = 'dispute' AND (signal.state NOT IN ('published', 'restricted')
+                                   OR weight.standing IS NULL OR weight.standing IN ('unreviewed', 'corroborated')))
+ LIMIT %s FOR UPDATE OF c SKIP LOCKED
 """

@@ -13,7 +13,7 @@ from signals.cases.deciding import Effect
 from signals.cases.refusals import CaseTaken, InvalidDecision, TooLate
 from signals.cases.rows import lock, note
 from signals.core.cases import DUE_WITHIN, UNDO_WITHIN, CaseEventKind, CaseKind, CaseState, Outcome
-from signals.lifecycle import review
+from signals.lifecycle import review, rule
 from signals.models import Case
 
 
@@ -87,9 +87,24 @@ def _hold_again(case: Case, actor: str, at: datetime) -> None:
     review.hold_again(case.signal_id, actor=actor, at=at)
 
 
+def _dispute_again(case: Case, actor: str, at: datetime) -> None:
+    assert case.signal_id is not None
+    reason = case.reason if case.outcome == Outcome.UPHELD else "no-violation-found"
+    rule.dispute(case.signal_id, reason=reason, actor=actor, at=at)
+
+
+def _is_told(case: Case, actor: str, at: datetime) -> None:
+    del case, actor, at
+    raise TooLate("Every partner that had the signal has been told. Open the case again and decide anew: they hear it.")
+
+
 UNDOES: Final[Mapping[tuple[CaseKind, Outcome], Effect]] = {
     (CaseKind.HOLD, Outcome.APPROVED): _hold_again,
     (CaseKind.HOLD, Outcome.REFUSED): _hold_again,
+    (CaseKind.DISPUTE, Outcome.UPHELD): _dispute_again,
+    (CaseKind.DISPUTE, Outcome.REJECTED): _dispute_again,
+    (CaseKind.APPEAL, Outcome.UPHELD): _is_told,
+    (CaseKind.APPEAL, Outcome.REJECTED): _is_told,
     (CaseKind.QUALITY, Outcome.ACTED): _nothing,
     (CaseKind.QUALITY, Outcome.DISMISSED): _nothing,
 }

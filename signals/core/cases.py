@@ -88,6 +88,17 @@ HANDED_OVER: Final = timedelta(hours=8)
 
 UNDO_WITHIN: Final = timedelta(minutes=30)
 
+_WRONG: Final[Mapping[str, str]] = {  # why a published signal is wrong: words that a ruling takes too
+    "mistaken-identity": "it belongs to somebody else than it means",
+    "misread-context": "what was seen means something else",
+    "lawful-content": "what was reported is lawful and within the members' rules",
+    "no-violation-found": "the value does not belong to the abuse",
+    "benign-value": "the value belongs to something harmless, or matches too much",
+    "account-reassigned": "the account or address has changed hands",
+    "account-closed": "the account is closed",
+    "resolved": "what it warned of is over",
+}
+
 # By kind and outcome: what a person may give as the reason, and what it means. The one place where these codes stand.
 REASONS: Final[Mapping[CaseKind, Mapping[Outcome, Mapping[str, str]]]] = {
     CaseKind.HOLD: {
@@ -107,29 +118,21 @@ REASONS: Final[Mapping[CaseKind, Mapping[Outcome, Mapping[str, str]]]] = {
         },
     },
     CaseKind.DISPUTE: {
-        Outcome.UPHELD: {
-            "false-positive": "the value does not belong to the abuse",
-            "outdated": "the account or address has changed hands",
-            "harmless-value": "the value belongs to something harmless, or matches too much",
-            "weak-evidence": "its author could not say what carries it",
-        },
+        Outcome.UPHELD: _WRONG,
         Outcome.REJECTED: {
-            "confirmed": "it was checked again and stands",
-            "different-case": "those who dispute it looked at something else",
-            "unfounded": "nobody could say what is wrong with it",
+            "confirmed-on-review": "it was checked again and stands",
+            "unfounded-dispute": "nobody could say what is wrong with it",
+            "corrected": "its author has corrected it",
         },
     },
     CaseKind.APPEAL: {
         Outcome.UPHELD: {
-            "false-positive": "the value does not belong to the abuse",
-            "mistaken-identity": "it belongs to somebody else than it means",
+            **_WRONG,
             "compromised-account": "somebody else had used the account",
-            "lawful-content": "what was reported is lawful and within the members' rules",
-            "outdated": "the account or address has changed hands",
             "victim": "it names a victim",
         },
         Outcome.REJECTED: {
-            "confirmed": "it was checked again by somebody else and stands",
+            "confirmed-on-review": "it was checked again by somebody else and stands",
             "insufficient": "what was said against it does not shake it",
             "other-measure": "the measure rests on something else than this signal",
         },
@@ -148,6 +151,40 @@ REASONS: Final[Mapping[CaseKind, Mapping[Outcome, Mapping[str, str]]]] = {
         },
     },
 }
+
+
+class AppealReason(StrEnum):
+    """What somebody affected says is wrong."""
+
+    MISTAKEN_IDENTITY = "mistaken-identity"
+    COMPROMISED_ACCOUNT = "compromised-account"
+    LAWFUL_CONTENT = "lawful-content"
+    MISREAD_CONTEXT = "misread-context"
+    OUTDATED = "outdated"
+    OTHER = "other"
+
+
+class AppealEvidence(StrEnum):
+    """What the partner that appeals has seen of it; the hub is shown none of it."""
+
+    IDENTITY_CHECKED = "identity-checked"  # who the person is was established
+    OWN_LOGS = "own-logs"
+    OFFICIAL_DOCUMENT = "official-document"
+    STATEMENT = "statement"  # the person's word
+
+
+class Remedy(StrEnum):
+    """What a partner did once an appeal was upheld."""
+
+    NOTHING_HELD = "nothing-held"  # it had done nothing on the signal
+    ACCESS_RESTORED = "access-restored"
+    CONTENT_RESTORED = "content-restored"
+    MARK_REMOVED = "mark-removed"
+    KEPT_ON_OWN_GROUNDS = "kept-on-own-grounds"
+
+
+REMEDY_DUE: Final = timedelta(days=7)
+"""Within what time each partner is to say what it did."""
 
 _POLICY = re.compile(r"[^\x00-\x1f\x7f]{2,80}")
 

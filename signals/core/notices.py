@@ -12,6 +12,8 @@ class NoticeKind(StrEnum):
     RECALL = "recall"  # signals that the partner had, or may have had, are removed, or less may be done with them
     VERDICT_LATE = "verdict.late"  # what became of one's own statement or signal after its submission was answered
     SIGNAL_WEIGHED = "signal.weighed"  # what others hold of one's own signals, and did about them: counts, never who
+    APPEAL_DECIDED = "appeal.decided"  # about a signal that the partner had: to be put right where it was upheld
+    APPEAL_ANSWERED = "appeal.answered"  # the partner's own
     SIGNAL_DISPUTED = "signal.disputed"  # an analyst restricted one's own signal, or lifted that
     KEY_PROPOSED = "key.proposed"
     KEY_ACTIVATED = "key.activated"

@@ -11,7 +11,7 @@ cases       what a person is asked to decide, and everything that happened to it
 exports     exports of the ledger and how far their making is
 """
 
-from signals.models.cases import Case, CaseEvent
+from signals.models.cases import Appeal, Case, CaseEvent, RemedyAsked
 from signals.models.delivery import Attempt, DisclosedMinute, Disclosure, Endpoint, FormerSecret, Unsummed
 from signals.models.exports import Export, ExportState
 from signals.models.feed import Change, Head, Route, Signal, Walk
@@ -23,6 +23,7 @@ from signals.models.statements import Statement, Submission, Verdict
 
 __all__ = [
     "Acknowledgement",
+    "Appeal",
     "Attempt",
     "Case",
     "CaseEvent",
@@ -42,6 +43,7 @@ __all__ = [
     "RecallPlace",
     "RecalledSignal",
     "Receipt",
+    "RemedyAsked",
     "Retraction",
     "Route",
     "Ruling",

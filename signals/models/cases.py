@@ -6,7 +6,15 @@ import uuid
 
 from django.db import models
 
-from signals.core.cases import CaseEventKind, CaseKind, CaseState, Outcome
+from signals.core.cases import (
+    AppealEvidence,
+    AppealReason,
+    CaseEventKind,
+    CaseKind,
+    CaseState,
+    Outcome,
+    Remedy,
+)
 
 _UNDECIDED = ~models.Q(state=CaseState.DECIDED.value)
 
@@ -109,3 +117,57 @@ class CaseEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} on {self.at:%Y-%m-%d %H:%M}"
+
+
+class Appeal(models.Model):
+    """Somebody affected says, through a partner, that a signal is wrong. Who that is, the hub is not told."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)  # random: the reference that shows the state
+    case = models.ForeignKey(Case, models.PROTECT, related_name="appeals")
+    partner_id = models.BigIntegerField()
+    signal_id = models.UUIDField()
+    reason = models.CharField(max_length=32)
+    evidence = models.CharField(max_length=32)
+    is_at_risk = models.BooleanField(default=False)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(reason__in=[each.value for each in AppealReason])
+                & models.Q(evidence__in=[each.value for each in AppealEvidence]),
+                name="an_appeal_uses_known_words",
+            ),
+            models.UniqueConstraint(fields=["case", "partner_id"], name="a_partner_appeals_once_in_a_case"),
+        ]
+
+    def __str__(self) -> str:
+        return f"appeal {self.id}"
+
+
+class RemedyAsked(models.Model):
+    """One partner that had a signal, told that an appeal about it was upheld, and what it did about that."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    case = models.ForeignKey(Case, models.PROTECT, related_name="remedies")
+    partner_id = models.BigIntegerField()
+    told_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    did = models.CharField(max_length=32, default="")
+    answered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(did="", answered_at__isnull=True)
+                | models.Q(did__in=[each.value for each in Remedy], answered_at__isnull=False),
+                name="a_remedy_is_a_known_one",
+            ),
+            models.UniqueConstraint(fields=["case", "partner_id"], name="a_partner_is_asked_once_in_a_case"),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], name="remedy_due", condition=models.Q(answered_at__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"remedy {self.id}"

@@ -24,6 +24,9 @@ OPEN = {"GET /.well-known/jwks.json"}
 SCOPES = {
     "DELETE /api/v1/endpoints/{endpoint_id}": "endpoints:manage",
     "GET /api/v1/api-keys": "keys:read",
+    "GET /api/v1/appeals/{reference}": "statements:submit",
+    "POST /api/v1/appeals": "statements:submit",
+    "POST /api/v1/remedies/{remedy_id}": "statements:submit",
     "GET /api/v1/endpoints": "endpoints:manage",
     "GET /api/v1/endpoints/{endpoint_id}": "endpoints:manage",
     "GET /api/v1/endpoints/{endpoint_id}/attempts": "endpoints:manage",

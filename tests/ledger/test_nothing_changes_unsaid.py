@@ -41,7 +41,7 @@ from signals.lifecycle.import_warning_list import import_list, remove_list
 from signals.lifecycle.notices import forget_notices
 from signals.lifecycle.quarantine import settle_fallen_keys
 from signals.lifecycle.roll_up import roll_up
-from signals.models import Case, Endpoint, Signal
+from signals.models import Case, Endpoint, RemedyAsked, Signal
 from tests.admin.scene import a_person, misp_list
 from tests.api.routes import Operation, operations
 from tests.builders import (
@@ -146,7 +146,6 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("signals/lifecycle/exports.py", "download"): _EXPORTS,
     ("signals/lifecycle/exports.py", "end_exports"): _EXPORTS,
     ("signals/lifecycle/opening.py", "open_values"): _EXPORTS,
-    ("signals/compliance/holders.py", "_holders"): "reads",
     ("signals/compliance/holders.py", "handings"): "reads",
     ("hub/staff/failures.py", "note_wrong_factor"): _SESSIONS,
     ("hub/staff/sessions.py", "end"): _SESSIONS,
@@ -241,6 +240,7 @@ def signals_verbs(watch: Watch, acme: Company, birch: Company, cedar: Company) -
         tasks.sweep()
     reads.ask("get", "notices")
     cases_verbs(watch)
+    appeals_verbs(reads)
     first, second = Signal.objects.filter(state="held").order_by("arrival")
     live = Signal.objects.filter(state="published").order_by("arrival")[0]
     with watch.door("review"):
@@ -321,6 +321,27 @@ def cases_verbs(watch: Watch) -> None:
         other = opening.open_case(CaseKind.HOLD, signal_id=Signal.objects.filter(state="published")[0].pk, **who)
         assert opening.close_overtaken(at=now()) == 1
         assert Case.objects.get(pk=other.pk).outcome == "overtaken"
+
+
+def appeals_verbs(reads: Doors) -> None:
+    """A dispute and an appeal about what the reader was handed, upheld and put right."""
+    who: dict[str, Any] = {"at": now(), **STAFF}
+    disputed, hit = Signal.objects.filter(state="published", removal="").order_by("-arrival")[:2]
+    with reads.watch.door("a dispute becomes a case"):
+        rule.dispute(disputed.pk, reason="benign-value", **who)
+        assert opening.open_disputed(at=now()) == 1
+    asked = {"programme": "csea", "signal": str(hit.pk), "reason": "other", "evidence": "own-logs"}
+    reads.ask("post", "appeals", {**asked, "risk": "significant"})
+    with reads.watch.door("an appeal is upheld"):
+        case = claiming.claim(Case.objects.get(kind="appeal").pk, actor="staff:8", at=now())
+        how: dict[str, Any] = {"outcome": Outcome.UPHELD, "reason": "victim", "policy": "handbook 4", "text": ""}
+        assert case.lease_token
+        how |= {"actor": "staff:8", "at": now()}
+        deciding.decide(case.pk, token=case.lease_token, version=case.version, **how)
+    remedy, _ = RemedyAsked.objects.get_or_create(
+        case=case, partner_id=reads.company.partner.pk, defaults={"told_at": now(), "due_at": now()}
+    )
+    reads.ask("post", "remedies/{remedy_id}", {"did": "nothing-held"}, remedy_id=remedy.pk)
 
 
 def steps(watch: Watch) -> None:

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from signals.api.v1.appeals import AppealsView, AppealView, RemedyView
 from signals.api.v1.endpoints import (
     EndpointAttemptsView,
     EndpointDrawingView,
@@ -51,5 +52,8 @@ urlpatterns = [
     path("ledger/leaves/<int:index>/proof", LedgerProofView.as_view(), name="ledger-proof"),
     path("ledger/proofs/inclusion", LedgerInclusionView.as_view(), name="ledger-inclusion"),
     path("ledger/proofs/consistency", LedgerConsistencyView.as_view(), name="ledger-consistency"),
+    path("appeals", AppealsView.as_view(), name="appeals"),
+    path("appeals/<uuid:reference>", AppealView.as_view(), name="appeal"),
+    path("remedies/<uuid:remedy_id>", RemedyView.as_view(), name="remedy"),
     path("explain", ExplainView.as_view(), name="explain"),
 ]

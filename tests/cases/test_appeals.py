@@ -1,0 +1,239 @@
+"""Disputes and appeals: who judges them, what is restricted meanwhile, and that everyone who was told hears the end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from signals.cases import appeals, claiming, deciding, talking, undoing
+from signals.cases.opening import close_overtaken, open_case, open_disputed
+from signals.cases.refusals import NotIndependent, TooLate
+from signals.core.cases import CaseKind, Outcome, Remedy
+from signals.lifecycle import rule
+from signals.lifecycle.notices import post_notices
+from signals.models import Case, RemedyAsked, Signal
+from tests.builders import a_programme
+from tests.cases.conftest import LedgerRefuses, Recorded
+from tests.companies import Company, a_company, now
+
+pytestmark = pytest.mark.django_db
+ANN, BEN = "staff:7", "staff:8"
+UPHOLD: dict[str, Any] = {"outcome": Outcome.UPHELD, "reason": "mistaken-identity"}
+REJECT: dict[str, Any] = {"outcome": Outcome.REJECTED, "reason": "confirmed-on-review"}
+
+
+class Room:
+    """Acme said a signal, Birch was handed it, Cedar was not; and somebody was hit by it at Dora's."""
+
+    def __init__(self) -> None:
+        csea = a_programme("csea")
+        self.acme, self.birch, self.cedar, self.dora = (
+            a_company(slug, csea) for slug in ("acme-social", "birch-chat", "cedar-video", "dora-games")
+        )
+        self.jws = self.acme.sign(self.acme.signal())
+        [verdict] = self.acme.say(self.jws)
+        self.signal = Signal.objects.get(pk=verdict["signal"])
+        self.birch.feed()
+
+    def appeal(self, by: Company | None = None, **members: Any) -> Any:
+        body = {
+            "programme": "csea",
+            "signal": str(self.signal.pk),
+            "reason": "mistaken-identity",
+            "evidence": "identity-checked",
+            **members,
+        }
+        return (by or self.dora).http.post("/api/v1/appeals", body, content_type="application/json")
+
+    def case(self) -> Case:
+        return Case.objects.get(kind="appeal")
+
+    def state(self) -> str:
+        self.signal.refresh_from_db()
+        return self.signal.state
+
+
+@pytest.fixture
+def room(db: None) -> Room:
+    return Room()
+
+
+def decide(case: Case, actor: str = ANN, **how: Any) -> Case:
+    mine = claiming.claim(case.pk, actor=actor, at=now())
+    assert mine.lease_token is not None
+    asked: dict[str, Any] = {"policy": "Redress 2", "text": "", "actor": actor, "at": now(), **how}
+    return deciding.decide(case.pk, token=mine.lease_token, version=mine.version, **asked)
+
+
+def notices(company: Company, kind: str) -> list[dict[str, Any]]:
+    while post_notices(at=now()):
+        pass
+    items = company.http.get("/api/v1/notices").json()["items"]
+    return [item["facts"] for item in items if item["kind"] == kind]
+
+
+def test_a_reference_shows_the_state_and_nobodys_name(room: Room, recorded: Recorded) -> None:
+    answer = room.appeal()
+    assert answer.status_code == 201
+    said = answer.json()
+    assert said["state"] == "in-review"
+    assert set(said) == {"reference", "state", "appealed_at", "due_at", "decided_at"}
+    assert room.appeal().json() == said, "twice is once"
+    read = room.dora.http.get(f"/api/v1/appeals/{said['reference']}")
+    assert read.json() == said
+    assert room.acme.http.get(f"/api/v1/appeals/{said['reference']}").status_code == 404
+    assert room.state() == "published"
+    [leaf] = [event for event in recorded() if event["action"] == "appeal.received"]
+    assert leaf["facts"] == {"at_risk": False, "evidence": "identity-checked", "reason": "mistaken-identity"}
+
+
+@pytest.mark.parametrize(
+    ("members", "status"),
+    [
+        ({"signal": str(uuid4())}, 404),
+        ({"programme": "nobodys"}, 404),
+        ({"signal": "no uuid"}, 422),
+        ({"reason": "because"}, 422),
+        ({"who": "somebody"}, 422),
+    ],
+)
+def test_what_cannot_be_appealed_against(room: Room, members: dict[str, str], status: int) -> None:
+    assert room.appeal(None, **members).status_code == status
+    assert not Case.objects.exists()
+
+
+def test_what_one_may_not_see_looks_like_what_there_is_not(room: Room) -> None:
+    jws = room.acme.sign(room.acme.signal(audience="routed"))
+    verdicts = room.acme.say(jws, room.acme.routing(jws, only=["birch-chat"]))
+    hidden, unknown = room.appeal(signal=verdicts[0]["signal"]), room.appeal(signal=str(uuid4()))
+    assert (hidden.status_code, hidden.content) == (unknown.status_code, unknown.content)
+    assert room.appeal(room.birch, signal=verdicts[0]["signal"]).status_code == 201
+
+
+def test_at_significant_risk_it_is_restricted_until_decided_and_due_within_a_day(room: Room) -> None:
+    room.appeal(risk="significant")
+    assert room.state() == "restricted"
+    assert room.case().due_at < now() + timedelta(hours=25)
+    assert open_disputed(at=now()) == 0, "the appeal is its case"
+    decide(room.case(), **REJECT)
+    assert room.state() == "published"
+
+
+def test_an_appeal_goes_to_somebody_who_had_no_hand_in_it(room: Room) -> None:
+    dispute = open_case(CaseKind.DISPUTE, signal_id=room.signal.pk, actor="system:cases", at=now())
+    talking.comment(dispute.pk, "I know this one", actor=ANN, at=now())
+    room.appeal()
+    assert claiming.claim_next(actor=ANN, at=now(), kinds=[CaseKind.APPEAL]) is None
+    with pytest.raises(NotIndependent):
+        claiming.claim(room.case().pk, actor=ANN, at=now())
+    found = claiming.claim_next(actor=BEN, at=now(), kinds=[CaseKind.APPEAL])
+    assert found is not None
+
+
+def test_an_upheld_appeal_reaches_whoever_had_it_and_each_says_what_it_put_right(
+    room: Room, recorded: Recorded
+) -> None:
+    reference = room.appeal().json()["reference"]
+    decided = decide(room.case(), **UPHOLD)
+    assert room.state() == "restricted"
+    [told] = notices(room.birch, "appeal.decided")
+    assert (told["outcome"], told["reason"]) == ("upheld", "mistaken-identity")
+    assert notices(room.acme, "appeal.decided"), "its author too"
+    assert not notices(room.cedar, "appeal.decided"), "was never handed it"
+    assert notices(room.dora, "appeal.answered") == [{"reference": reference, "programme": "csea", "outcome": "upheld"}]
+    assert room.dora.http.get(f"/api/v1/appeals/{reference}").json()["state"] == "upheld"
+
+    address = f"/api/v1/remedies/{told['remedy']}"
+    body = {"did": "access-restored"}
+    assert room.cedar.http.post(address, body, content_type="application/json").status_code == 404
+    assert room.birch.http.post(address, {"did": "x"}, content_type="application/json").status_code == 422
+    answer = room.birch.http.post(address, body, content_type="application/json")
+    assert (answer.status_code, answer.json()["did"]) == (200, "access-restored")
+    left = RemedyAsked.objects.filter(case=decided, answered_at__isnull=True)
+    assert [asked.partner_id for asked in left] == [room.acme.partner.pk]
+    assert {"appeal.told", "appeal.remedied", "signal.ruled"} <= {event["action"] for event in recorded()}
+
+
+def test_a_rejected_appeal_is_told_and_nobody_has_to_put_anything_right(room: Room) -> None:
+    room.appeal()
+    decide(room.case(), **REJECT)
+    assert room.state() == "published"
+    [told] = notices(room.birch, "appeal.decided")
+    assert told["outcome"] == "rejected"
+    assert "remedy" not in told
+    assert not RemedyAsked.objects.exists()
+
+
+def test_an_appeal_about_what_was_withdrawn_is_answered_all_the_same(room: Room) -> None:
+    room.appeal()
+    room.acme.say(room.acme.withdrawal(room.jws))
+    assert close_overtaken(at=now()) == 0
+    decide(room.case(), **UPHOLD)
+    assert room.state() == "withdrawn"
+    assert notices(room.birch, "appeal.decided")
+
+
+def test_what_everybody_was_told_is_not_undone_but_decided_anew(room: Room) -> None:
+    room.appeal()
+    case = decide(room.case(), **UPHOLD)
+    with pytest.raises(TooLate, match="decide anew"):
+        undoing.undo(case.pk, text="", actor=ANN, at=now())
+    undoing.reopen(case.pk, text="New papers", actor=ANN, at=now())
+    decide(room.case(), **REJECT)
+    assert not RemedyAsked.objects.exists()
+    assert [told["outcome"] for told in notices(room.birch, "appeal.decided")] == ["upheld", "rejected"]
+
+
+def test_a_disputed_signal_gets_a_case_whose_decision_rules(room: Room) -> None:
+    rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
+    assert (open_disputed(at=now()), open_disputed(at=now())) == (1, 0)
+    case = decide(Case.objects.get(), outcome=Outcome.REJECTED, reason="unfounded-dispute")
+    assert room.state() == "published"
+    assert open_disputed(at=now()) == 0
+    undoing.undo(case.pk, text="", actor=ANN, at=now())
+    assert room.state() == "restricted"
+    decide(case, outcome=Outcome.UPHELD, reason="benign-value")
+    assert room.state() == "restricted"
+    assert (open_disputed(at=now()), close_overtaken(at=now())) == (0, 0)
+
+
+def test_the_case_of_a_dispute_that_is_over_is_closed(room: Room) -> None:
+    rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
+    open_disputed(at=now())
+    rule.lift(room.signal.pk, reason="corrected", actor=ANN, at=now())
+    assert close_overtaken(at=now()) == 1
+
+
+def test_if_the_ledger_cannot_be_written_nothing_happened(room: Room, ledger_refuses: LedgerRefuses) -> None:
+    from partners import public
+    from signals.core.cases import AppealEvidence, AppealReason
+
+    member = public.membership(room.dora.partner.pk, "csea", at=now())
+    assert member is not None
+    with ledger_refuses():
+        appeals.appeal(
+            member,
+            room.signal.pk,
+            reason=AppealReason.OTHER,
+            evidence=AppealEvidence.STATEMENT,
+            is_at_risk=True,
+            at=now(),
+        )
+    assert not Case.objects.exists()
+    assert room.state() == "published"
+    rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
+    with ledger_refuses():
+        open_disputed(at=now())
+    room.appeal()
+    with ledger_refuses():
+        decide(room.case(), **UPHOLD)
+    decide(room.case(), **UPHOLD)
+    asked = RemedyAsked.objects.get(partner_id=room.birch.partner.pk)
+    with ledger_refuses():
+        appeals.remedy(asked.pk, member_id=asked.partner_id, did=Remedy.NOTHING_HELD, at=now())
+    asked.refresh_from_db()
+    assert asked.did == ""
+    assert isinstance(asked.pk, UUID)
