@@ -2,7 +2,8 @@
 
 An attempt is counted before it is looked at and given back when it was right, so that many at once are no way around.
 The count goes by a keyed digest of what was typed, whether or not there is such an account: the answers tell nothing.
-A browser that signed in to the account before has a count of its own, so that no stranger can lock its owner out.
+A browser that signed in to the account before has a count of its own and no other, so that no stranger can lock its
+owner out, not even from the same address.
 """
 
 from __future__ import annotations
@@ -42,17 +43,15 @@ class Counted:
 
 
 def of_sign_in(request: HttpRequest, username: str) -> list[Counted]:
-    """Counted by address, and by the name that was typed or the known browser."""
+    """Counted by the known browser, or else by the name that was typed and by address."""
     account = User.objects.filter(username=username).values_list("pk", flat=True).first()
-    browser = _browser(request, account)
-    whose = browser or f"name {_digest('sign-in-name', username)[:6]}"  # short, for people type passwords there
-    return [Counted(f"password {whose}", settings.SIGN_IN_FAILURES), *_address(request)]
+    name = f"name {_digest('sign-in-name', username)[:6]}"  # short, for people type passwords there
+    return _counted(request, account, "password", name, settings.SIGN_IN_FAILURES)
 
 
 def of_second_factor(request: HttpRequest, account: int) -> list[Counted]:
-    """Counted by address, and by the account or the known browser: half as often, for six digits can be guessed."""
-    whose = _browser(request, account) or f"account {account}"
-    return [Counted(f"factor {whose}", max(3, settings.SIGN_IN_FAILURES // 2)), *_address(request)]
+    """Counted by the known browser, or else by account and address: half as often, for six digits can be guessed."""
+    return _counted(request, account, "factor", f"account {account}", max(3, settings.SIGN_IN_FAILURES // 2))
 
 
 def may_try(counted: Sequence[Counted], *, at: datetime) -> bool:
@@ -112,6 +111,13 @@ def remember_browser(request: HttpRequest, response: HttpResponseBase, account: 
             httponly=True,
             samesite="Lax",
         )
+
+
+def _counted(request: HttpRequest, account: int | None, what: str, whose: str, limit: int) -> list[Counted]:
+    browser = _browser(request, account)
+    if browser is not None:
+        return [Counted(f"{what} {browser}", limit)]
+    return [Counted(f"{what} {whose}", limit), *_address(request)]
 
 
 def _browser(request: HttpRequest, account: int | None) -> str | None:

@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -138,6 +138,14 @@ class ApprovalAdmin(VerbAdmin[Approval]):
         """Withdrawing to who proposed it, deciding to somebody else."""
         is_own = row.proposer_id == request.user.pk
         return super().is_offered(request, verb, row) and is_own == (verb.name == "withdraw")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The proposal, under the act's own words."""
+        row = self.get_object(request, object_id) if self.has_view_permission(request) else None
+        title = {"title": self.what(row)} if row is not None else {}
+        return super().change_view(request, object_id, form_url, {**title, **(extra_context or {})})
 
     def figures(self, request: HttpRequest) -> Sequence[Figure]:
         """What waits for this person, and what of theirs waits for others."""

@@ -8,14 +8,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from playwright.sync_api import BrowserContext, Page, expect
 
 from hub.staff.accounts import add_account
 from hub.staff.models import SecurityKey
-from hub.staff.roles import Role
-from tests.admin.scene import VALUE, Scene
+from hub.staff.roles import Role, roles_of
+from tests.admin.scene import VALUE, Scene, a_person
 from tests.browser.conftest import SignIn
 from tests.companies import now
 from tests.live import LiveHub
@@ -84,6 +85,36 @@ def test_an_app_signs_in_and_is_asked_for_again_before_a_reveal(sign_in: SignIn,
     page.get_by_role("button", name="Go on").click()
     expect(page.get_by_text(VALUE)).to_be_visible()
     assert not [line for line in hub.said() if VALUE in line]
+
+
+def test_two_people_change_somebodys_roles(sign_in: SignIn) -> None:
+    robin = a_person("newcomer", Role.ANALYST)
+    page = sign_in(Role.OPERATOR)
+    page.goto(f"/admin/auth/user/{robin.pk}/change/")
+    page.get_by_role("link", name="Propose other roles").click()
+    page.get_by_label("auditor").check()
+    page.get_by_label("Reason").fill("file 17")
+    page.get_by_role("button", name="Propose other roles").click()
+    expect(page.get_by_text("once somebody else has approved it")).to_be_visible()
+    page.goto("/admin/staff/approval/")
+    page.get_by_role("link", name="Change somebody's roles").click()
+    expect(page.get_by_role("link", name="Withdraw")).to_be_visible()
+    expect(page.get_by_role("link", name="Approve")).to_have_count(0)
+
+    page = sign_in(Role.COMPLIANCE)
+    User.objects.update(date_joined=now() - timedelta(days=1))  # an account younger than the proposal decides nothing
+    page.goto("/admin/")
+    picture(page, "front")
+    page.get_by_role("link", name=re.compile("wait for you as the second person")).click()
+    picture(page, "waiting")
+    page.get_by_role("link", name="Change somebody's roles").click()
+    expect(page.get_by_text("analyst, auditor")).to_be_visible()
+    picture(page, "proposal")
+    page.get_by_role("link", name="Approve").click()
+    picture(page, "approve")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.locator(".messagelist .success")).to_contain_text("ewcomer has the roles analyst, auditor.")
+    assert roles_of(User.objects.get(pk=robin.pk)) == {Role.ANALYST, Role.AUDITOR}
 
 
 def test_a_security_key_is_added_and_signs_in(context: BrowserContext, hub: LiveHub) -> None:

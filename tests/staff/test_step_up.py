@@ -289,10 +289,12 @@ def test_a_stranger_does_not_lock_out_a_browser_that_has_signed_in_before(robin:
 
 
 def test_one_address_may_fail_thirty_times_whatever_names_it_tries(robin: User) -> None:
-    client = Client()
+    own, client = signed_in(robin), Client()
+    own.post("/admin/logout/")
     codes = [fail(f"name-{number}", 1, client)[0] for number in range(31)]
     assert codes == 30 * [200] + [429]
     assert fail("robin", 1, REMOTE_ADDR="192.0.2.7") == [200]
+    assert own.post("/admin/login/", {"username": "robin", "password": PASSWORD}).status_code == 302, "it is known"
     assert "127.0.0.1" not in str(list(Failure.objects.values_list("key", flat=True)))
 
 
