@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from pytest_django import Settings
 
+from hub.environment import tile_storage
 from hub.ledger import serving
 from hub.ledger.sequence import drain
 from partners.lifecycle.suspend_membership import suspend_membership
@@ -25,6 +26,7 @@ def test_a_restored_backup_serves_nothing_until_it_has_been_told_what_it_forgot(
     committed_db: None, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.MIRROR_DIR = tmp_path / "mirror"
+    settings.STORAGES = settings.STORAGES | {"ledger": tile_storage("NOWHERE", tmp_path / "tiles")}
     programme = a_programme()
     acme, birch = a_company("acme-social", programme), a_company("birch-chat", programme)
     cedar = a_company("cedar-video", programme)

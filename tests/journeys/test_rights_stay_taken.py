@@ -15,6 +15,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from hub import restoring
+from hub.environment import tile_storage
 from hub.ledger import serving
 from hub.ledger.actions import ACTIONS
 from hub.ledger.sequence import drain
@@ -49,6 +50,7 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     committed_db: None, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.MIRROR_DIR = tmp_path / "mirror"
+    settings.STORAGES = settings.STORAGES | {"ledger": tile_storage("NOWHERE", tmp_path / "tiles")}
     programme = a_programme("rights")
     acme, birch = a_company("acme-rights", programme), a_company("birch-rights", programme)
     spare = another_key(acme)

@@ -288,6 +288,7 @@ def test_the_command_killed_again_and_again_under_load_loses_and_doubles_nothing
     environment = os.environ | {
         "HELIOGRAPH_LEDGER_DATABASE_URL": _url("ledger"),
         "HELIOGRAPH_MIRROR_DIR": str(ledger.folder),
+        "HELIOGRAPH_LEDGER_DIR": str(ledger.folder.with_name("tiles")),
         "HELIOGRAPH_LOG_FORMAT": "json",
     }
     for life in range(3):
