@@ -30,6 +30,7 @@ gain members.
 
 _TAGS = {
     "statements": "Submit signed statements, read the verdicts on them, and ask how the hub reads a value.",
+    "opinions": "What members hold of each other's signals, did about them, and what comes of it.",
     "feed": "Follow a programme: a compacted change feed, pulled with a cursor that the reader keeps.",
     "appeals": "Redress: appeal for a person whom a signal hit, and say what was put right.",
     "notices": "What the hub tells you alone, recalls first of all: pulled with a cursor like a programme's feed.",

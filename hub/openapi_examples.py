@@ -118,6 +118,38 @@ _PAGE = {
     "more": False,
     "next": "iZ2kq1vPq8Yw0mFh5b3c7d9eAbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdEfGhIjKl",
 }
+_OWN_OPINION = {
+    "jti": "o-1",
+    "digest": "tiXmv3mu92wCFyDmbIGr4qFz9y1Ia6xQpNzW1Vs9vFI",
+    "signal": _SIGNAL_ID,
+    "received_at": _AT,
+    "stands": True,
+    "opinion": "false-positive",
+    "reason": "mistaken-identity",
+}
+_OWN_OUTCOME = {
+    "jti": "did-1",
+    "digest": "tiXmv3mu92wCFyDmbIGr4qFz9y1Ia6xQpNzW1Vs9vFI",
+    "signal": _SIGNAL_ID,
+    "received_at": _AT,
+    "stands": True,
+    "did": ["account-actioned", "referred"],
+    "review": "human",
+    "basis": "own-finding",
+    "policy": "tos/child-safety-4.2",
+}
+_SHARE = {"of": 20, "value": 0.9, "low": 0.699, "high": 0.9721}
+_TYPE_QUALITY = {
+    "type": "username",
+    "signals": 100,
+    "right": 18,
+    "wrong": 2,
+    "withdrawn": 1,
+    "seconds_to_withdraw": 5400.0,
+    "precision": _SHARE,
+    "dispute_rate": {"of": 100, "value": 0.02, "low": 0.0055, "high": 0.07},
+    "echo_share": {"of": 100, "value": 0.25, "low": 0.1755, "high": 0.343},
+}
 _NOTICE = {
     "id": "0c1d2e3f-4a5b-4c6d-8e7f-90a1b2c3d4e5",
     "kind": "recall",
@@ -335,6 +367,22 @@ EXAMPLES: dict[str, Any] = {
         "receipts": 1,
         "last_acknowledged_at": _AT,
     },
+    "OwnOpinionShape": _OWN_OPINION,
+    "OwnOpinionsShape": {"opinions": [_OWN_OPINION], "next": None},
+    "OwnOutcomeShape": _OWN_OUTCOME,
+    "OwnOutcomesShape": {"outcomes": [_OWN_OUTCOME], "next": None},
+    "StandingShape": {
+        "signal": _SIGNAL_ID,
+        "programme": "csea",
+        "state": "published",
+        "permitted": ["investigate"],
+        "standing": "corroborated",
+        "opinions": {"confirm-own": 2, "seen": 1},
+        "outcomes": {"account-actioned": 1},
+    },
+    "ShareShape": _SHARE,
+    "TypeQualityShape": _TYPE_QUALITY,
+    "QualityShape": {"types": [_TYPE_QUALITY]},
     "Programmes": {"hub": "hub.example", "partner": "acme-social", "programmes": [_PROGRAMME]},
     "Proposal": {"jwk": _PROPOSED_JWK},
     "PublishedJwk": _PUBLISHED_KEY,

@@ -83,6 +83,12 @@ def weighed(signal: Signal, heard: Heard, *, gates: Mapping[str, object]) -> Wei
     )
 
 
+def standing_statements(table: str, partner_id: int, signal_ids: Collection[UUID]) -> set[UUID]:
+    """Of a partner's opinions or outcomes (their table) about these signals, the statements that stand."""
+    query = _LATEST.replace("/*columns*/", "statement_id").replace("/*table*/", table)
+    return {said for _, whose, said in _rows(query, list(signal_ids)) if whose == partner_id}
+
+
 def _counts(voices: Collection[Voice], reports: Collection[Report]) -> Counts:
     opinions = Counter(voice.says.value for voice in voices if voice.says is not None)
     opined = {voice.partner_id for voice in voices if voice.says is not None}

@@ -71,6 +71,7 @@ class FakeHub(ThreadingHTTPServer):
         self.partners: dict[str, Partner] = {}
         self.signals: dict[str, Signal] = {}
         self.submissions: dict[str, dict[str, Any]] = {}
+        self.words: list[tuple[str, dict[str, Any], str]] = []  # opinions, outcomes, retractions: type, payload, digest
         self.endpoints: list[dict[str, Any]] = []
         self.acknowledged: list[str] = []
         self.faults: list[int | str] = []
@@ -138,7 +139,14 @@ class FakeHub(ThreadingHTTPServer):
             return said | self.signal(partner, payload, parsed, line)
         if parsed.typ == statements.WITHDRAWAL:
             return said | self.withdrawal(partner, payload)
+        self.words.append((parsed.typ, payload, parsed.digest))
         return said | {"verdict": "accepted"}
+
+    def listed(self, partner: Partner, what: str) -> list[dict[str, Any]]:
+        """The partner's own opinions or outcomes, newest first."""
+        typ = {"opinions": statements.OPINION, "outcomes": statements.OUTCOME}[what]
+        mine = [(said, digest) for kind, said, digest in self.words if (kind, said["iss"]) == (typ, partner.slug)]
+        return [{"jti": said["jti"], "digest": digest} for said, digest in reversed(mine)]
 
     def signal(self, partner: Partner, payload: dict[str, Any], parsed: statements.Jws, line: str) -> dict[str, Any]:
         known = next((s for s in self.signals.values() if (s.issuer, s.jti) == (partner.slug, payload["jti"])), None)
@@ -318,7 +326,21 @@ class _Door(BaseHTTPRequestHandler):
             case ["GET", "partners", slug, "jwks.json"] if slug in self.server.partners:
                 return {"keys": list(self.server.partners[slug].keys.values())}
             case _:
-                return self.route_own(method, parts, body, partner)
+                words = self.route_words(parts, query, partner) if method == "GET" else None
+                return words or self.route_own(method, parts, body, partner)
+
+    def route_words(self, parts: list[str], query: dict[str, list[str]], partner: Partner) -> Any:
+        match parts:
+            case [("opinions" | "outcomes") as what]:
+                rows = self.server.listed(partner, what)
+                after = next((n for n, row in enumerate(rows, 1) if [row["jti"]] == query.get("before")), 0)
+                page = rows[after : after + 1]  # one at a time, so that readers turn pages
+                return {what: page, "next": page[0]["jti"] if len(rows) > after + 1 else None}
+            case ["signals", signal_id, "standing"] if signal_id in self.server.signals:
+                counts = {"opinions": {"confirm-own": 2, "seen": 1}, "outcomes": {}}
+                return {"signal": signal_id, "state": "published", "standing": "corroborated", **counts}
+            case ["quality"]:
+                return {"types": [{"type": "url", "signals": 3}]}
 
     def route_own(self, method: str, parts: list[str], body: bytes, partner: Partner) -> Any:
         match [method, *parts]:

@@ -197,6 +197,41 @@ def test_a_receipt_is_signed_for_what_is_kept_in_a_file_or_named(join: Join, fak
     assert "nothing to sign for" in bolt.run("receipt")[2]
 
 
+def test_opinions_and_outcomes_are_said_listed_and_taken_back(join: Join, fake_hub: FakeHub, tmp_path: Path) -> None:
+    acme, bolt = join("acme"), join("bolt")
+    acme.ask("submit", a_file(tmp_path, "one@example.org\n"), *TEXT)
+    (signal,) = fake_hub.signals.values()
+    kept = tmp_path / "kept.jws"
+    kept.write_text(signal.jws + "\n")
+    name, basis = statements.about(signal.jws), ("--basis", "own-finding", "--policy", "tos/4")
+    for command in (
+        ("opine", "confirm", "--observation", "own", "--file", kept),
+        ("opine", "false-positive", "--reason", "benign-value", "--about", "/".join(name.values())),
+        ("outcome", "--file", kept, "--did", "account-actioned", "referred", "--review", "human", *basis),
+    ):
+        status, out, _ = bolt.run(*command)
+        assert (status, out.split("\t")[1]) == (0, "accepted")
+    (_, confirm, _), (_, dispute, _), (_, outcome, _) = fake_hub.words
+    assert (confirm["about"], confirm["opinion"], confirm["observation"]) == (name, "confirm", "own")
+    assert (dispute["opinion"], dispute["reason"], "observation" in dispute) == (
+        "false-positive",
+        "benign-value",
+        False,
+    )
+    assert (outcome["did"], outcome["review"]) == (["account-actioned", "referred"], "human")
+    assert (outcome["basis"], outcome["policy"]) == ("own-finding", "tos/4")
+    assert bolt.run("retract", confirm["jti"], outcome["jti"])[0] == 0
+    assert [said["about"]["jti"] for typ, said, _ in fake_hub.words[3:]] == [confirm["jti"], outcome["jti"]]
+    assert [said["about"]["digest"] for _, said, _ in fake_hub.words[3:]] == [
+        fake_hub.words[0][2],
+        fake_hub.words[2][2],
+    ]
+    assert "no opinion or outcome of ours" in bolt.run("retract", "never-said")[2]
+    assert "nothing to sign for" in bolt.run("opine", "seen")[2]
+    status, out, _ = bolt.run("standing", signal.id)
+    assert (status, out.strip().split("\t")[1:4]) == (0, ["corroborated", "published", "confirm-own=2 seen=1"])
+
+
 def test_narrowing_is_one_command_of_three_statements(join: Join, fake_hub: FakeHub, tmp_path: Path) -> None:
     acme = join("acme")
     (fate,) = acme.ask("submit", a_file(tmp_path, "one@example.org\n"), *TEXT)["fates"]

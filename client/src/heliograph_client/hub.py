@@ -213,6 +213,27 @@ class HubClient:
         """How the recall of one of our own signals stands: counts of copies that had it, and that know it is gone."""
         return _object(self._get(f"/api/v1/signals/{quote(signal_id, safe='')}/recall"))
 
+    def standing(self, signal_id: str) -> dict[str, Json]:
+        """Where a signal stands now: its standing, what may be done with it, how many hold what of it and did what."""
+        return _object(self._get(f"/api/v1/signals/{quote(signal_id, safe='')}/standing"))
+
+    def opinions(self, *, before: str | None = None) -> tuple[list[dict[str, Json]], str | None]:
+        """A page of our own opinions, newest first, and the `before` of the next page; None at the end."""
+        return self._said("opinions", before)
+
+    def outcomes(self, *, before: str | None = None) -> tuple[list[dict[str, Json]], str | None]:
+        """A page of our own outcomes, as `opinions` has our opinions."""
+        return self._said("outcomes", before)
+
+    def quality(self) -> list[dict[str, Json]]:
+        """How good our own signals have proved, by indicator type."""
+        return _listing(self._get("/api/v1/quality"), "types")
+
+    def _said(self, what: str, before: str | None) -> tuple[list[dict[str, Json]], str | None]:
+        query = [("limit", "500")] + ([("before", before)] if before is not None else [])
+        answer = self._get(f"/api/v1/{what}?{urlencode(query)}")
+        return _listing(answer, what), _object(answer).get("next")
+
     def jwks(self, partner: str) -> dict[str, Json]:
         """A fellow member's keys, past ones too, each with its state and validity."""
         return _object(self._get(f"/api/v1/partners/{quote(partner, safe='')}/jwks.json"))

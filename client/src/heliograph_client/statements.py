@@ -16,6 +16,9 @@ SIGNAL: Final = "signal+jws"
 ROUTING: Final = "routing+jws"
 WITHDRAWAL: Final = "withdrawal+jws"
 RECEIPT: Final = "receipt+jws"
+OPINION: Final = "opinion+jws"
+OUTCOME: Final = "outcome+jws"
+RETRACTION: Final = "retraction+jws"
 KEY_ENDORSEMENT: Final = "key-endorsement+jws"
 ALGORITHMS: Final = frozenset({"Ed25519", "EdDSA", "ES256"})
 MAX_STATEMENT_BYTES: Final = 16 * 1024
@@ -23,6 +26,8 @@ MAX_STATEMENT_BYTES: Final = 16 * 1024
 Payload = dict[str, Json]
 Tlp = Literal["clear", "green", "amber", "amber+strict", "red"]
 DeletedFrom = Literal["systems", "backups", "derived", "recipients"]
+Held = Literal["confirm", "false-positive", "outdated", "seen", "need-more"]
+Did = Literal["account-actioned", "content-removed", "url-blocked", "referred", "no-action", "not-found"]
 WithdrawalReason = Literal["error", "resolved", "legal", "duplicate", "narrowing", "other"]
 
 
@@ -205,6 +210,52 @@ def receipt(
     if deleted_at is not None:
         payload["deleted_at"] = int(deleted_at.timestamp())
     return payload | {"scope": list(scope)} if scope else payload
+
+
+def opinion(
+    *,
+    issuer: str,
+    hub: str,
+    programme: str,
+    about: Mapping[str, str],
+    opinion: Held,
+    at: datetime,
+    observation: Literal["own", "derived"] | None = None,
+    reason: str | None = None,
+    jti: str | None = None,
+) -> Payload:
+    """Say what we hold of another's signal. `confirm` needs an `observation`; all others but `seen` need a `reason`."""
+    payload = _envelope(issuer=issuer, hub=hub, programme=programme, at=at, jti=jti)
+    payload |= {"about": dict(about), "opinion": opinion}
+    return payload | {
+        name: word for name, word in (("observation", observation), ("reason", reason)) if word is not None
+    }
+
+
+def outcome(
+    *,
+    issuer: str,
+    hub: str,
+    programme: str,
+    about: Mapping[str, str],
+    did: Sequence[Did],
+    review: Literal["human", "automated", "none"],
+    at: datetime,
+    basis: Literal["own-finding", "signal-alone"] | None = None,
+    policy: str | None = None,
+    jti: str | None = None,
+) -> Payload:
+    """Say what we did about another's signal; what touched somebody needs its `basis`."""
+    payload = _envelope(issuer=issuer, hub=hub, programme=programme, at=at, jti=jti)
+    payload |= {"about": dict(about), "did": list(did), "review": review}
+    return payload | {name: word for name, word in (("basis", basis), ("policy", policy)) if word is not None}
+
+
+def retraction(
+    *, issuer: str, hub: str, programme: str, about: Mapping[str, str], at: datetime, jti: str | None = None
+) -> Payload:
+    """Take an opinion or outcome of our own back, which `about` names."""
+    return _envelope(issuer=issuer, hub=hub, programme=programme, at=at, jti=jti) | {"about": dict(about)}
 
 
 def key_endorsement(*, issuer: str, hub: str, jwk: Jwk, at: datetime, jti: str | None = None) -> Payload:

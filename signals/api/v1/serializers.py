@@ -9,13 +9,14 @@ from rest_framework import serializers
 from partners.api.strict import Moment, StrictSerializer, Text, Whole
 from signals.core.indicators import INDICATOR_TYPES
 from signals.core.notices import NoticeKind
+from signals.core.standing import Standing
 
 
 class VerdictShape(serializers.Serializer[Any]):
     """The hub's verdict on one line of a submission."""
 
     line = serializers.IntegerField(min_value=1)
-    type = serializers.CharField(help_text="signal, routing, withdrawal; empty where the line could not be read")
+    type = serializers.CharField(help_text="signal, opinion and so on; empty where the line could not be read")
     jti = serializers.CharField(required=False)
     verdict = serializers.ChoiceField(choices=["accepted", "held", "refused"])
     code = serializers.CharField(required=False, help_text="stable code of a refusal")
@@ -84,6 +85,17 @@ class ItemShape(serializers.Serializer[Any]):
     issuer = serializers.CharField(required=False)
     received_at = serializers.DateTimeField(required=False)
     permitted = serializers.ListField(child=serializers.CharField(), required=False)
+    standing = serializers.ChoiceField(
+        choices=[each.value for each in Standing], required=False, help_text="as of this revision; see docs/standing.md"
+    )
+    opinions = serializers.DictField(
+        child=serializers.IntegerField(),
+        required=False,
+        help_text="partners by what they hold of it, as of then",
+    )
+    outcomes = serializers.DictField(
+        child=serializers.IntegerField(), required=False, help_text="partners by what they did about it, as of then"
+    )
     indicator = IndicatorShape(required=False)
     signal = serializers.DictField(required=False, help_text="the author's payload, as signed")
     jws = serializers.CharField(required=False, help_text="the author's statement verbatim; the authoritative copy")

@@ -25,6 +25,7 @@ from signals.api.v1.ledger import (
     LedgerProofView,
 )
 from signals.api.v1.notices import NoticesView
+from signals.api.v1.opinions import OwnOpinions, OwnOutcomes, OwnQuality, SignalStanding
 from signals.api.v1.recall import AcknowledgeView, RecallView
 from signals.api.v1.statements import OwnSignalView, StatementsView, SubmissionView
 
@@ -34,6 +35,10 @@ urlpatterns = [
     path("submissions/<uuid:submission_id>", SubmissionView.as_view(), name="submission"),
     path("signals/<uuid:signal_id>", OwnSignalView.as_view(), name="signal"),
     path("signals/<uuid:signal_id>/recall", RecallView.as_view(), name="recall"),
+    path("signals/<uuid:signal_id>/standing", SignalStanding.as_view(), name="standing"),
+    path("opinions", OwnOpinions.as_view(), name="opinions"),
+    path("outcomes", OwnOutcomes.as_view(), name="outcomes"),
+    path("quality", OwnQuality.as_view(), name="quality"),
     path("programmes/<slug:slug>/feed", FeedView.as_view(), name="feed"),
     path("programmes/<slug:slug>/feed/ack", AcknowledgeView.as_view(), name="feed-ack"),
     path("notices", NoticesView.as_view(), name="notices"),

@@ -63,20 +63,12 @@ def run_withdraw(arguments: argparse.Namespace, profile: Profile, screen: Screen
         )
         for about in named
     ]
-    return _hand_in(hub, said, screen)
+    return hand_in(hub, said, screen)
 
 
 def run_receipt(arguments: argparse.Namespace, profile: Profile, screen: Screen) -> int:
     """Sign for signals that are kept in a file, or for one by its name."""
-    lines = arguments.file.read_text().split() if arguments.file is not None else []
-    named = [statements.about(line) for line in lines]
-    if arguments.about is not None:
-        parts = arguments.about.split("/")  # in one word, for one digest in 64 begins with a dash
-        if len(parts) != 3 or not all(parts):
-            raise InputProblem("--about is the author, its jti and the digest of what it said, as ISSUER/JTI/DIGEST")
-        named.append(dict(zip(("iss", "jti", "digest"), parts, strict=True)))
-    if not named:
-        raise InputProblem("nothing to sign for: name a file of JWS, or a signal with --about")
+    named = named_by(arguments)
     if arguments.deleted_at is not None and arguments.deleted_at.tzinfo is None:
         raise InputProblem("--deleted-at needs a zone, such as +00:00")
     hub, programme, issuer = profile.hub(), profile.programme(arguments.programme), profile.need("partner")
@@ -90,7 +82,21 @@ def run_receipt(arguments: argparse.Namespace, profile: Profile, screen: Screen)
         )
         for about in named
     ]
-    return _hand_in(hub, said, screen)
+    return hand_in(hub, said, screen)
+
+
+def named_by(arguments: argparse.Namespace) -> list[dict[str, str]]:
+    """The statements that a command's FILE of JWS holds and its --about names; `InputProblem` if there are none."""
+    lines = arguments.file.read_text().split() if arguments.file is not None else []
+    named = [statements.about(line) for line in lines]
+    if arguments.about is not None:
+        parts = arguments.about.split("/")  # in one word, for one digest in 64 begins with a dash
+        if len(parts) != 3 or not all(parts):
+            raise InputProblem("--about is the author, its jti and the digest of what it said, as ISSUER/JTI/DIGEST")
+        named.append(dict(zip(("iss", "jti", "digest"), parts, strict=True)))
+    if not named:
+        raise InputProblem("nothing to sign for: name a file of JWS, or a signal with --about")
+    return named
 
 
 def run_narrow(arguments: argparse.Namespace, profile: Profile, screen: Screen) -> int:
@@ -116,7 +122,7 @@ def run_narrow(arguments: argparse.Namespace, profile: Profile, screen: Screen) 
         signal,
         statements.sign(routing, key, statements.ROUTING),
     ]
-    return _hand_in(hub, said, screen)
+    return hand_in(hub, said, screen)
 
 
 def _own_statements(hub: HubClient, programme: str, issuer: str, wanted: set[str]) -> dict[str, str]:
@@ -133,7 +139,8 @@ def _own_statements(hub: HubClient, programme: str, issuer: str, wanted: set[str
     return found
 
 
-def _hand_in(hub: HubClient, said: list[str], screen: Screen) -> int:
+def hand_in(hub: HubClient, said: list[str], screen: Screen) -> int:
+    """Submit statements and show their verdicts; 1 if one was refused or is not judged yet."""
     refused = 0
     for batch in batches(said):
         submission = hub.submit(batch, wait=30)
