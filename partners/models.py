@@ -8,6 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
+from partners.core.accountability import LawfulBasis
 from partners.core.states import KeyState, MembershipState, PartnerState
 
 SLUG = r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$"
@@ -80,6 +81,11 @@ class Membership(models.Model):
     may_receive = models.BooleanField()
     agreement_version = models.PositiveIntegerField(default=0)
     training_valid_until = models.DateField(null=True, blank=True)  # the last day on which training counts
+    controller = models.TextField(default="", db_default="", blank=True)  # who answers for its handling of signals
+    legal_contact = models.TextField(default="", db_default="", blank=True)
+    security_contact = models.TextField(default="", db_default="", blank=True)  # at any hour
+    lawful_basis = models.TextField(default="", db_default="", blank=True)
+    jurisdictions = ArrayField(models.TextField(), default=list, db_default=[], blank=True)  # ISO 3166
     began_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -92,6 +98,10 @@ class Membership(models.Model):
                 name="membership_state_is_known", condition=Q(state__in=[state.value for state in MembershipState])
             ),
             models.CheckConstraint(name="membership_generation_starts_at_one", condition=Q(generation__gte=1)),
+            models.CheckConstraint(
+                name="membership_lawful_basis_is_known",
+                condition=Q(lawful_basis__in=[basis.value for basis in LawfulBasis]),
+            ),
             models.CheckConstraint(
                 name="membership_has_an_end_exactly_when_ended",
                 condition=Q(state=MembershipState.ENDED.value, ended_at__isnull=False)

@@ -26,6 +26,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "What happens to signals": ("signal", "hold", "legal-hold"),
     "What leaves the hub": ("feed", "delivery", "notices"),
     "Who is shown what by hand": ("value", "attempt", "export"),
+    "What governments ask": ("government-request",),
     "Companies, programmes and memberships": ("partner", "programme", "membership"),
     "Signing keys and API keys": ("key", "api-key"),
     "Webhook endpoints": ("endpoint",),
@@ -115,6 +116,8 @@ ACTIONS: dict[str, Action] = {
         to_partner=True,
     ),
     "feed.forgotten": Action("Tombstones that everybody had time to read were taken out of a programme's feed."),
+    "government-request.decided": Action("What the operator did about a government's request was written down."),
+    "government-request.received": Action("A government asked for something: what kind of body, where, what for."),
     "hold.approved": Action("A held signal was approved for publication, its checks run again."),
     "hold.refused": Action("A held signal was refused for good."),
     "hold.reopened": Action("A decision about a held signal was undone before anybody was served: it is held again."),
@@ -134,6 +137,10 @@ ACTIONS: dict[str, Action] = {
     "legal-hold.lifted": Action("A legal hold on a signal was lifted: it is purged when its time comes."),
     "legal-hold.placed": Action(
         "A signal was put under legal hold: it is not purged until the hold is lifted.", mirrored=True
+    ),
+    "membership.accountability-changed": Action(
+        "Who answers for a member, its lawful basis or its jurisdictions changed; contacts as commitments only.",
+        to_partner=True,
     ),
     "membership.began": Action("A partner joined a programme, or joined it again.", to_partner=True),
     "membership.changed": Action(

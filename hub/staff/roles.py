@@ -50,6 +50,7 @@ class Capability(StrEnum):
     ENDPOINTS_VIEW = "endpoints.view"
     ENDPOINTS_MANAGE = "endpoints.manage"
     LEDGER_READ = "ledger.read"
+    COMPLIANCE_REGISTER = "compliance.register"  # keep the register of requests by governments
     COMPLIANCE_ASK = "compliance.ask"  # who received what, what people were shown, what is due to be erased
     LEDGER_EXPORT = "ledger.export"
     STAFF_VIEW = "staff.view"
@@ -84,7 +85,8 @@ CAPABILITIES: dict[Role, frozenset[Capability]] = {
     Role.ANALYST: frozenset(_ANALYST),
     Role.SENIOR_ANALYST: frozenset(_ANALYST | {_C.SIGNALS_QUARANTINE, _C.WARNING_LISTS_MANAGE, _C.ENDPOINTS_VIEW}),
     Role.COMPLIANCE: frozenset(
-        _OVERSIGHT | {_C.SIGNALS_SEARCH, _C.SIGNALS_REVEAL, _C.SIGNALS_LEGAL_HOLD, _C.STAFF_APPROVE}
+        _OVERSIGHT
+        | {_C.COMPLIANCE_REGISTER, _C.SIGNALS_SEARCH, _C.SIGNALS_REVEAL, _C.SIGNALS_LEGAL_HOLD, _C.STAFF_APPROVE}
     ),
     Role.OPERATOR: frozenset(
         {

@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 
+from partners.core.accountability import LONGEST, Accountability, LawfulBasis
 from partners.core.programmes import PRESETS, ProgrammeSettings
 from partners.core.scopes import MEANINGS, ORDINARY, Scope
 from partners.lifecycle.begin_membership import Terms
@@ -141,6 +142,41 @@ class MemberTerms(forms.Form):
 def terms_from(given: dict[str, Any]) -> Terms:
     """What a form with terms said, for the verb."""
     return Terms(given["may_submit"], given["may_receive"], given["agreement_version"], given["training_valid_until"])
+
+
+class Answering(forms.Form):
+    """Who answers for a member, on which ground it handles signals, and where."""
+
+    controller = forms.CharField(
+        required=False, max_length=LONGEST, widget=forms.Textarea(attrs={"rows": 3}), help_text="Name and address."
+    )
+    legal_contact = forms.CharField(required=False, max_length=LONGEST, widget=forms.Textarea(attrs={"rows": 2}))
+    security_contact = forms.CharField(
+        required=False, max_length=LONGEST, widget=forms.Textarea(attrs={"rows": 2}), help_text="Reached at any hour."
+    )
+    lawful_basis = forms.ChoiceField(
+        required=False, choices=[(basis.value, basis.value or "not stated") for basis in LawfulBasis]
+    )
+    jurisdictions = forms.CharField(
+        required=False, max_length=400, help_text="Codes of ISO 3166, apart by spaces, such as DE US-CA."
+    )
+
+    @staticmethod
+    def of(membership: Membership) -> dict[str, Any]:
+        """What is written down now."""
+        return {
+            "controller": membership.controller,
+            "legal_contact": membership.legal_contact,
+            "security_contact": membership.security_contact,
+            "lawful_basis": membership.lawful_basis,
+            "jurisdictions": " ".join(membership.jurisdictions),
+        }
+
+
+def accountability_from(given: dict[str, Any]) -> Accountability:
+    """What that form said, for the verb."""
+    contacts = given["controller"], given["legal_contact"], given["security_contact"]
+    return Accountability(*contacts, LawfulBasis(given["lawful_basis"]), tuple(given["jurisdictions"].split()))
 
 
 class Join(MemberTerms):

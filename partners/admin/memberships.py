@@ -11,6 +11,7 @@ from hub.staff.site import site
 from hub.staff.verbs import RowVerb, VerbAdmin, Who
 from partners.admin import forms
 from partners.core.states import MembershipState
+from partners.lifecycle.change_accountability import change_accountability
 from partners.lifecycle.change_membership import change_membership
 from partners.lifecycle.end_membership import end_membership
 from partners.lifecycle.resume_membership import resume_membership
@@ -23,6 +24,12 @@ _MANAGE = Capability.PARTNERS_MANAGE
 def _change(membership: Membership, given: dict[str, Any], who: Who) -> str:
     change_membership(membership.partner.slug, membership.programme.slug, forms.terms_from(given), **who)
     return "The terms stand as you wrote them."
+
+
+def _answer(membership: Membership, given: dict[str, Any], who: Who) -> str:
+    wanted = forms.accountability_from(given)
+    change_accountability(membership.partner.slug, membership.programme.slug, wanted, **who)
+    return "Who answers for it is written down."
 
 
 def _suspend(membership: Membership, _given: dict[str, Any], who: Who) -> str:
@@ -59,6 +66,16 @@ class MembershipAdmin(VerbAdmin[Membership]):
             _change,
             forms.MemberTerms,
             initial=forms.MemberTerms.of,
+            is_offered=lambda membership: membership.state != MembershipState.ENDED,
+        ),
+        RowVerb(
+            "accountability",
+            "Who answers for it",
+            _MANAGE,
+            "What you write replaces what stands; the ledger keeps contacts as commitments only.",
+            _answer,
+            forms.Answering,
+            initial=forms.Answering.of,
             is_offered=lambda membership: membership.state != MembershipState.ENDED,
         ),
         RowVerb(

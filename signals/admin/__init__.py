@@ -10,9 +10,32 @@ endpoints     webhook addresses and the attempts to reach them
 notices       what partners were told in their own feeds
 exports       bundles of the ledger: ask, watch, download
 questions     what compliance staff ask: who received what, what people were shown, what is due to be erased
+government    the register of requests by governments
 screening     warning lists of harmless values, and keys that fell
 """
 
-from signals.admin import cases, endpoints, exports, notices, questions, recalls, screening, signals, submissions
+from signals.admin import (
+    cases,
+    endpoints,
+    exports,
+    government,
+    notices,
+    questions,
+    recalls,
+    screening,
+    signals,
+    submissions,
+)
 
-__all__ = ["cases", "endpoints", "exports", "notices", "questions", "recalls", "screening", "signals", "submissions"]
+__all__ = [
+    "cases",
+    "endpoints",
+    "exports",
+    "government",
+    "notices",
+    "questions",
+    "recalls",
+    "screening",
+    "signals",
+    "submissions",
+]

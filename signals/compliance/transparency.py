@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hub.ledger.leaf import Json, Leaf, timestamp
+from signals.core.government import Decision
 
 THRESHOLD = 5  # smaller counts than this could be somebody
 HUB = "hub"  # the row of what belongs to no programme
 HIDDEN = "suppressed"
+DECIDED = "government-request.decided"
 
 # How a measure is counted: the action, and which of its facts holds a number (none: each leaf is one).
 MEASURES: Mapping[str, tuple[str, str]] = {
@@ -36,6 +38,8 @@ MEASURES: Mapping[str, tuple[str, str]] = {
     "values revealed to the hub's people": ("value.revealed", ""),
     "searches for a value": ("value.searched", ""),
     "legal holds placed": ("legal-hold.placed", ""),
+    "government requests received": ("government-request.received", ""),
+    **{f"government requests {each.value}": (f"{DECIDED} {each.value}", "") for each in Decision if each},
 }
 _BY_ACTION = {action: (measure, number) for measure, (action, number) in MEASURES.items()}
 
@@ -61,7 +65,7 @@ def count(leaves: Iterable[Leaf], *, since: datetime, until: datetime) -> Counte
         seen += 1
         where = _programme(leaf)
         programmes.add(where)
-        known = _BY_ACTION.get(leaf.action)
+        known = _BY_ACTION.get(f"{DECIDED} {leaf.facts['decision']}" if leaf.action == DECIDED else leaf.action)
         if known is not None:
             measure, number = known
             told = leaf.facts.get(number, 1) if number else 1

@@ -8,6 +8,7 @@ opinions    what partners hold of each other's signals, and what the hub makes o
 recall      what partners tell the hub after a recall: how far they are, and receipts
 screening   warning lists of well-known harmless values, and keys that fell
 cases       what a person is asked to decide, and everything that happened to it
+government  the register of requests by governments
 exports     exports of the ledger and how far their making is
 """
 
@@ -15,6 +16,7 @@ from signals.models.cases import Appeal, Case, CaseEvent, RemedyAsked
 from signals.models.delivery import Attempt, DisclosedMinute, Disclosure, Endpoint, FormerSecret, Unsummed
 from signals.models.exports import Export, ExportState
 from signals.models.feed import Change, Head, Route, Signal, Walk
+from signals.models.government import GovernmentRequest
 from signals.models.notices import Notice, NoticeHead, RecallPlace
 from signals.models.opinions import Opinion, Outcome, Retraction, Ruling, ToWeigh, WeighPlace, Weight
 from signals.models.recall import Acknowledgement, RecalledSignal, Receipt
@@ -35,6 +37,7 @@ __all__ = [
     "Export",
     "ExportState",
     "FormerSecret",
+    "GovernmentRequest",
     "Head",
     "Notice",
     "NoticeHead",

@@ -13,7 +13,9 @@ from django.test import Client
 
 from hub.staff.roles import Role
 from partners import public
+from signals.core.government import Asker, Wanted
 from signals.lifecycle import endpoints, quarantine
+from signals.lifecycle.government_requests import note_request
 from signals.lifecycle.import_warning_list import import_list
 from signals.models import Attempt, Endpoint, Signal, WarningList
 from tests.builders import a_programme
@@ -61,6 +63,7 @@ def a_scene() -> Scene:
     acme, birch = a_company("acme-social", csea), a_company("birch-chat", csea)
     cedar = a_company("cedar-video", csea, is_probationary=True)
     import_list(misp_list(["benign.example"]), at=now(), **WHO)
+    note_request(Asker.POLICE, "DE", Wanted.DISCLOSURE, received_at=now(), at=now(), **WHO)
     [out, refused] = acme.say(acme.sign(acme.signal("https://bad.example/one")), b"no jws at all")
     assert refused["verdict"] == "refused"
     birch.feed()

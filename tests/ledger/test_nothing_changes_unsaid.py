@@ -32,11 +32,13 @@ from signals import tasks
 from signals.cases import claiming, deciding, opening, talking, undoing
 from signals.core.cases import CaseKind, Outcome, PauseReason
 from signals.core.endpoints import Stop
+from signals.core.government import Asker, Decision, Wanted
 from signals.lifecycle import endpoints, legal_hold, purge, quarantine, reveal, review, rule, search
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.failing import mark_failing
 from signals.lifecycle.farewell import mark_leaving
+from signals.lifecycle.government_requests import decide_request, note_request
 from signals.lifecycle.import_warning_list import import_list, remove_list
 from signals.lifecycle.notices import forget_notices
 from signals.lifecycle.quarantine import settle_fallen_keys
@@ -259,6 +261,9 @@ def signals_verbs(watch: Watch, acme: Company, birch: Company, cedar: Company) -
         rule.dispute(live.id, reason="appeal", at=now(), **STAFF)
         rule.refute(live.id, reason="appeal", at=now(), **STAFF)
         rule.lift(live.id, reason="corrected", at=now(), **STAFF)
+    with watch.door("the register of governments' requests"):
+        request = note_request(Asker.COURT, "DE", Wanted.REMOVAL, received_at=now(), at=now(), **STAFF)
+        decide_request(request.id, Decision.REFUSED, at=now(), **STAFF)
     with watch.door("warning lists"):
         import_list(misp_list(["benign.example"]), at=now(), **STAFF)
         remove_list("Well-known hosts", at=now(), **STAFF)

@@ -9,6 +9,7 @@ import pytest
 from django.db import transaction
 from django.db.models import Model
 
+from partners.core.accountability import Accountability, LawfulBasis
 from partners.core.limits import OwnLimits
 from partners.core.programmes import PRESETS, ProgrammeSettings
 from partners.core.refusals import (
@@ -30,6 +31,7 @@ from partners.lifecycle.activate_key import activate_key
 from partners.lifecycle.add_partner import add_partner
 from partners.lifecycle.add_programme import add_programme
 from partners.lifecycle.begin_membership import Terms, begin_membership
+from partners.lifecycle.change_accountability import change_accountability
 from partners.lifecycle.change_limits import change_limits
 from partners.lifecycle.change_membership import change_membership
 from partners.lifecycle.change_partner import change_partner
@@ -68,6 +70,13 @@ pytestmark = pytest.mark.django_db
 
 WHO: Who = {"actor": "staff:1", "at": NOON}
 PAIR = ("acme-social", "csea")
+ANSWERS = Accountability(
+    "Acme Social, 1 Main Street",
+    "legal@acme.example",
+    "+1 555 0100",
+    LawfulBasis.LEGITIMATE_INTERESTS,
+    ("us-ca", "DE", "DE"),
+)
 
 
 @dataclass
@@ -110,6 +119,10 @@ VERBS: dict[str, tuple[str, Callable[[World], Any]]] = {
     "change_membership": (
         "membership.changed",
         lambda w: change_membership(*PAIR, Terms(may_submit=False), **WHO),
+    ),
+    "change_accountability": (
+        "membership.accountability-changed",
+        lambda w: change_accountability(*PAIR, ANSWERS, **WHO),
     ),
     "suspend_membership": ("membership.suspended", lambda w: suspend_membership(*PAIR, **WHO)),
     "resume_membership": ("membership.resumed", lambda w: resume_membership("pixel-chat", "csea", **WHO)),
@@ -174,6 +187,7 @@ def test_a_verb_changes_something_and_says_so_in_the_ledger(verb: str, world: Wo
             "begin_probation",
         ),
         *("end_probation", "change_programme", "change_membership", "suspend_membership", "resume_membership"),
+        "change_accountability",
         *("end_membership", "activate_key", "retire_key", "revoke_key", "revoke_api_key"),
     ],
 )
@@ -195,6 +209,24 @@ def test_a_slug_is_never_used_twice(world: World) -> None:
         add_partner("acme-social", "Another", **WHO)
     with pytest.raises(SlugTaken):
         add_programme("csea", "Another", PRESETS["csea"], **WHO)
+
+
+def test_who_answers_for_a_member_is_written_down_and_no_contact_stands_in_the_ledger(
+    world: World, recorded: Recorded
+) -> None:
+    membership = change_accountability(*PAIR, ANSWERS, **WHO)
+    membership.refresh_from_db()
+    assert (membership.legal_contact, membership.jurisdictions) == ("legal@acme.example", ["DE", "US-CA"])
+    event = recorded()[-1]
+    assert event["facts"]["after"] == {"lawful_basis": "legitimate-interests", "jurisdictions": ["DE", "US-CA"]}
+    assert set(event["commitments"]) == {"controller", "legal_contact", "security_contact"}
+    assert "Main Street" not in str(event)
+    for wrong in (Accountability(jurisdictions=("Germany",)), Accountability(controller="x" * 501)):
+        with pytest.raises(WrongState):
+            change_accountability(*PAIR, wrong, **WHO)
+    end_membership(*PAIR, **WHO)
+    with pytest.raises(WrongState):
+        change_accountability(*PAIR, Accountability(), **WHO)
 
 
 def test_every_beginning_raises_the_generation(world: World) -> None:

@@ -16,8 +16,9 @@ NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
 TABLE = {
     "approvals.view": "analyst, senior analyst, compliance, operator, auditor",
-    "endpoints.manage": "operator",
     "compliance.ask": "compliance, auditor",
+    "compliance.register": "compliance",
+    "endpoints.manage": "operator",
     "endpoints.view": "senior analyst, compliance, operator, auditor",
     "keys.manage": "operator",
     "ledger.export": "compliance, auditor",
