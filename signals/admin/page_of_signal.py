@@ -19,8 +19,11 @@ from signals.admin import masks
 from signals.admin.held import MEANINGS
 from signals.admin.lists import lasting, short
 from signals.compliance.holders import holders
+from signals.compliance.quality import quality_of
+from signals.core.quality import Share
 from signals.core.states import State
 from signals.models import Change, Distrust, Signal, Statement, Verdict
+from signals.voices import heard_of, weighed
 
 _MOMENTS = 100  # lines of the timeline
 _SAME = 10  # signals of the same value that are named
@@ -83,6 +86,7 @@ def page(signal: Signal, *, at: datetime) -> Page:
             ("Permitted", ", ".join(signal.permitted) or "nothing"),
             ("Revision", signal.revision or "never published"),
             ("Legal hold", "yes: it is not purged" if signal.has_legal_hold else "no"),
+            *_standing(signal, partners),
         ],
         said=_words(said.words),
         times=[
@@ -105,6 +109,35 @@ def page(signal: Signal, *, at: datetime) -> Page:
         same_value=_same_value(signal, programmes, partners),
         expires_in=lasting(signal.expires_at - at) if signal.expires_at > at else "",
     )
+
+
+def _standing(signal: Signal, partners: Mapping[int, str]) -> list[tuple[str, object]]:
+    """Who holds what of it and did what about it, as it counts now, and how its issuer's signals of the type proved."""
+    if signal.published_at is None:
+        return []
+    heard = heard_of([signal])[signal.id]
+    result = weighed(signal, heard, gates=public.programme_by_id(signal.programme_id).gates)
+    said = [
+        f"{partners.get(voice.partner_id, '?')}: {voice.says.value if voice.says is not None else 'own signal'}"
+        for voice in heard.voices
+    ]
+    did = [
+        f"{partners.get(report.partner_id, '?')}: {', '.join(report.did)}{f' ({report.basis})' if report.basis else ''}"
+        for report in heard.reports
+    ]
+    figures = quality_of(signal.issuer_id, programme_id=signal.programme_id, hidden=True).get(signal.indicator_type)
+    return [
+        ("Standing", f"{result.all.standing}{', restricted' if result.all.is_restricted else ''}"),
+        ("Opinions", "; ".join(said) or "none"),
+        ("Outcomes", "; ".join(did) or "none"),
+        (f"Issuer's {signal.indicator_type} precision", _precision(figures.precision if figures else None)),
+    ]
+
+
+def _precision(share: Share | None) -> str:
+    if share is None or share.value is None:
+        return "none was judged"
+    return f"{share.value:.0%} of {share.of} judged (95 %: {share.low:.0%} to {share.high:.0%})"
 
 
 def _audience(signal: Signal, partners: Mapping[int, str]) -> str:
