@@ -19,7 +19,7 @@ from signals.admin.lists import lasting
 from signals.cases.rows import read
 from signals.cases.undoing import may_undo
 from signals.core.cases import PAUSES, CaseKind, CaseState, Outcome, reason_codes
-from signals.models import Case, CaseEvent, Signal
+from signals.models import Appeal, Case, CaseEvent, RemedyAsked, Signal, Weight
 
 _EVENTS = 100
 _SAME = 1000  # signals of the same value that are counted
@@ -61,6 +61,9 @@ class Page:
     partner: str
     others: list[Case]  # other cases about the same
     same_value: list[tuple[str, int]]  # state → how many signals of the same value, this one left out
+    appeals: list[tuple[str, Appeal]]  # who appealed, and what they say in closed words
+    remedies: list[tuple[str, RemedyAsked, bool]]  # who was told, what they put right, and whether that is overdue
+    standing: str  # with how many say what
     history: list[Said]
     signal: page_of_signal.Page | None
 
@@ -71,7 +74,7 @@ def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
     events = list(CaseEvent.objects.filter(case=case).order_by("-id")[:_EVENTS])
     names = people({case.holder, case.decided_by, *(event.actor for event in events)})
     about = Q(signal_id=case.signal_id) if case.signal_id is not None else Q(partner_id=case.partner_id)
-    late = at - case.due_at
+    late, partners = at - case.due_at, public.partner_slugs()
     is_decided = case.state == CaseState.DECIDED
     return Page(
         question=MEANINGS[case.kind],
@@ -85,9 +88,15 @@ def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
         may_undo=may_undo(case, at=at),
         may_reopen=is_decided and bool(case.decided_by) and case.kind != CaseKind.HOLD,
         programme=public.programme_slugs().get(case.programme_id or 0, ""),
-        partner=public.partner_slugs().get(case.partner_id or 0, ""),
+        partner=partners.get(case.partner_id or 0, ""),
         others=list(Case.objects.filter(about).exclude(pk=case.pk).order_by("-opened_at")[:10]),
         same_value=_same_value(signal),
+        appeals=[(partners.get(row.partner_id, "?"), row) for row in Appeal.objects.filter(case=case).order_by("at")],
+        remedies=[
+            (partners.get(row.partner_id, "?"), row, row.answered_at is None and row.due_at <= at)
+            for row in RemedyAsked.objects.filter(case=case).order_by("answered_at", "due_at")
+        ],
+        standing=_standing(signal),
         history=[_said(event, names) for event in events],
         signal=page_of_signal.page(signal, at=at) if signal is not None else None,
     )
@@ -105,6 +114,14 @@ def _said(event: CaseEvent, names: Mapping[str, str]) -> Said:
     words += [f"policy: {written['policy']}"] if written.get("policy") else []
     shown = ", ".join(names.get(word, word) for word in words)
     return Said(event.at, names.get(event.actor, event.actor), event.kind, shown, written.get("comment", ""))
+
+
+def _standing(signal: Signal | None) -> str:
+    weight = Weight.objects.filter(signal_id=signal.pk).first() if signal is not None else None
+    if weight is None:
+        return ""
+    counts = [f"{count} {word}" for group in weight.counts.values() for word, count in group.items() if count]
+    return ", ".join([weight.standing, *counts])
 
 
 def _same_value(signal: Signal | None) -> list[tuple[str, int]]:

@@ -19,17 +19,17 @@ from django.utils.safestring import SafeString
 
 from hub.refusal import Refusal
 from hub.staff.gate import Figure
-from hub.staff.roles import Capability, Who, has, require
+from hub.staff.roles import Capability, Who, has, member, require
 from hub.staff.site import site
 from partners import public
 from signals.admin import masks
 from signals.admin.case_page import CaseForm, page, people
 from signals.admin.lists import ByProgramme, Closed, ListOnly, badge, beside, lasting, short
-from signals.cases import claiming, deciding, talking, undoing
+from signals.cases import claiming, second_person, talking, undoing
 from signals.cases.refusals import InvalidDecision
 from signals.cases.rows import is_leased
 from signals.core.cases import CaseKind, CaseState, Outcome, PauseReason
-from signals.models import Case, Signal
+from signals.models import Case, RemedyAsked, Signal
 
 _Given = Mapping[str, Any]
 _NO_CLAIM = UUID(int=0)  # a page that was drawn while nobody held the case
@@ -54,13 +54,16 @@ class ByStanding(Closed[Case]):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Case]) -> list[tuple[str, str]]:
         """What one looks for."""
         del request, model_admin
-        return [(name, name) for name in ("overdue", "mine", "free", "paused", "decided")]
+        return [(name, name) for name in ("overdue", "mine", "free", "paused", "decided", "unremedied")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Case]) -> QuerySet[Case]:
         """The rows of one of them."""
         chosen, now = self.value(), timezone.now()
         if chosen in {"paused", "decided"}:
             return queryset.filter(state=chosen)
+        if chosen == "unremedied":
+            late = RemedyAsked.objects.filter(answered_at__isnull=True, due_at__lte=now)
+            return queryset.filter(pk__in=late.values("case_id"))
         waiting = queryset.filter(state=CaseState.WAITING.value)
         if chosen == "overdue":
             return waiting.filter(due_at__lte=now)
@@ -87,10 +90,16 @@ class CaseAdmin(ListOnly[Case]):
         waiting, now = Case.objects.filter(state=CaseState.WAITING.value), timezone.now()
         late = waiting.filter(due_at__lte=now).count()
         mine = waiting.filter(holder=f"staff:{request.user.pk}", lease_until__gt=now).count()
+        unanswered = RemedyAsked.objects.filter(answered_at__isnull=True, due_at__lte=now).count()
         address = reverse("admin:signals_case_changelist")
         return [
             Figure("cases wait", str(waiting.count()), address),
             Figure("cases overdue", str(late), f"{address}?standing=overdue", is_alarm=late > 0),
+            *(
+                [Figure("remedies overdue", str(unanswered), f"{address}?standing=unremedied", is_alarm=True)]
+                if unanswered
+                else []
+            ),
             *([Figure("cases are yours", str(mine), f"{address}?standing=mine")] if mine else []),
         ]
 
@@ -281,7 +290,7 @@ def _decide(case_id: UUID, given: _Given, who: Who) -> tuple[str, bool]:
     outcome, _, reason = str(given["decision"]).partition(":")
     if not outcome:
         raise InvalidDecision("Choose an outcome together with one of its reasons.")
-    case = deciding.decide(
+    case = second_person.decide_or_propose(
         case_id,
         token=_token(given),
         version=given["version"] or 0,
@@ -289,8 +298,11 @@ def _decide(case_id: UUID, given: _Given, who: Who) -> tuple[str, bool]:
         reason=reason,
         policy=given["policy"],
         text=given["text"],
-        **who,
+        by=member(who),
+        at=who["at"],
     )
+    if case.state == CaseState.PAUSED:
+        return "Others bear this signal out: your decision is proposed, and somebody else approves it.", True
     return f"Case {short(case_id)} is decided: {case.outcome}.", True
 
 

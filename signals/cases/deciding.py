@@ -12,11 +12,12 @@ from django.db import transaction
 from signals.cases import appeals
 from signals.cases.claiming import claim
 from signals.cases.opening import open_case
-from signals.cases.refusals import InvalidDecision
+from signals.cases.refusals import InvalidDecision, NeedsSecondPerson
 from signals.cases.rows import free, lock_claimed, note
 from signals.core.cases import CaseEventKind, CaseKind, CaseState, Outcome, is_policy_reference, is_reason
+from signals.core.standing import Standing
 from signals.lifecycle import review, rule
-from signals.models import Case, Signal
+from signals.models import Case, Signal, Weight
 
 
 def decide(
@@ -35,13 +36,22 @@ def decide(
 
     `reason` is a code of `signals.core.cases.REASONS`, `policy` a place in a policy ("CSEA handbook 4.2"), `text` a
     comment or nothing. Refuses InvalidDecision, what `lock_claimed` refuses, and what the effect refuses (CannotMove
-    where the signal was withdrawn a moment ago): then nothing happened.
+    where the signal was withdrawn a moment ago), and NeedsSecondPerson: then nothing happened.
     """
     with transaction.atomic():
         case = lock_claimed(case_id, actor=actor, token=token, version=version)
         check(CaseKind(case.kind), outcome, reason, policy)
+        if needs_second_person(case, outcome):
+            raise NeedsSecondPerson("Others bear this signal out: two people find it wrong. Nothing was done.")
         settle(case, outcome, reason=reason, policy=policy, text=text, actor=actor, at=at)
     return case
+
+
+def needs_second_person(case: Case, outcome: Outcome) -> bool:
+    """Whether the decision goes against what independent partners saw themselves."""
+    if outcome is not Outcome.UPHELD or case.signal_id is None:
+        return False
+    return Weight.objects.filter(signal_id=case.signal_id, standing=Standing.CORROBORATED.value).exists()
 
 
 def decide_held(

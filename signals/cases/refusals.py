@@ -53,6 +53,12 @@ class NotIndependent(Refusal):
     code = "not-independent"
 
 
+class NeedsSecondPerson(Refusal):
+    """One person alone does not find wrong what independent partners saw themselves."""
+
+    code = "needs-second-person"
+
+
 class TooLate(Refusal):
     """The window for undoing is over, or others have been served."""
 

@@ -16,7 +16,7 @@ from hub.staff.roles import Capability, Role, capabilities
 from signals.cases import claiming, talking
 from signals.cases.opening import open_case, open_held
 from signals.core.cases import CaseKind
-from signals.models import Case, Signal
+from signals.models import Case, RemedyAsked, Signal
 from tests.admin.scene import NOTE, VALUE, Scene, at_the_desk, hold_many
 from tests.admin.test_desk import queries
 from tests.companies import now, settle
@@ -210,3 +210,19 @@ def test_the_desk_asks_no_more_for_more_cases_or_more_history(scene: Scene, case
         talking.comment(case.pk, "One more", actor="staff:1", at=now())
     assert [queries(client, address) for address in (QUEUE, page_of(case))] == before
     assert max(before) <= 36, before
+
+
+def test_the_page_of_an_appeal_shows_who_appealed_and_who_has_not_put_it_right(scene: Scene) -> None:
+    body = {"programme": "csea", "signal": str(scene.published.pk), "reason": "other", "evidence": "own-logs"}
+    scene.birch.http.post("/api/v1/appeals", body, content_type="application/json")
+    client, appeal = at_the_desk(Role.ANALYST), Case.objects.get(kind="appeal")
+    act(client, appeal, do="claim")
+    assert "birch-chat: other, own-logs" in client.get(page_of(appeal)).content.decode()
+    said = act(client, appeal, do="decide", decision="upheld:mistaken-identity", policy="Redress 2")
+    assert "is decided: upheld." in said
+    text = client.get(page_of(appeal)).content.decode()
+    assert "What was put right" in text
+    assert "refuted" in text
+    RemedyAsked.objects.update(due_at=now())
+    assert str(appeal.pk) in client.get(f"{QUEUE}?standing=unremedied").content.decode()
+    assert "remedies overdue" in client.get("/admin/").content.decode()

@@ -8,13 +8,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from signals.cases import appeals, claiming, deciding, talking, undoing
+from hub.staff import approvals
+from hub.staff.models import Approval
+from hub.staff.roles import Role
+from signals.cases import appeals, claiming, deciding, second_person, talking, undoing
 from signals.cases.opening import close_overtaken, open_case, open_disputed
-from signals.cases.refusals import NotIndependent, TooLate
+from signals.cases.refusals import NeedsSecondPerson, NotIndependent, TooLate
 from signals.core.cases import CaseKind, Outcome, Remedy
 from signals.lifecycle import rule
 from signals.lifecycle.notices import post_notices
-from signals.models import Case, RemedyAsked, Signal
+from signals.lifecycle.weigh import weigh
+from signals.models import Case, RemedyAsked, Signal, Weight
+from tests.admin.scene import a_person
 from tests.builders import a_programme
 from tests.cases.conftest import LedgerRefuses, Recorded
 from tests.companies import Company, a_company, now
@@ -237,3 +242,55 @@ def test_if_the_ledger_cannot_be_written_nothing_happened(room: Room, ledger_ref
     asked.refresh_from_db()
     assert asked.did == ""
     assert isinstance(asked.pk, UUID)
+
+
+def corroborated(room: Room) -> Case:
+    """An appeal about what another partner saw itself, claimed by Rosa."""
+    value = "https://bad.example/acme-social/1"
+    room.birch.say(room.birch.sign(room.birch.signal(value)))
+    weigh([room.signal.pk], at=now())
+    assert Weight.objects.get(signal_id=room.signal.pk).standing == "corroborated"
+    room.appeal()
+    return claiming.claim(room.case().pk, actor=f"staff:{a_person('rosa', Role.ANALYST).pk}", at=now())
+
+
+def propose(case: Case) -> Case:
+    assert case.lease_token is not None
+    rosa = a_person("rosa", Role.ANALYST)
+    how: dict[str, Any] = {**UPHOLD, "policy": "Redress 2", "text": "Twins", "by": rosa, "at": now()}
+    return second_person.decide_or_propose(case.pk, token=case.lease_token, version=case.version, **how)
+
+
+def test_what_others_bear_out_is_found_wrong_by_two_people(room: Room) -> None:
+    otto, case = a_person("otto", Role.ANALYST), corroborated(room)
+    assert case.lease_token is not None
+    alone: dict[str, Any] = {**UPHOLD, "policy": "Redress 2", "text": "", "actor": case.holder, "at": now()}
+    with pytest.raises(NeedsSecondPerson):
+        deciding.decide(case.pk, token=case.lease_token, version=case.version, **alone)
+    assert propose(case).state == "paused"
+    assert room.state() == "published"
+    waiting = Approval.objects.get()
+    with pytest.raises(approvals.OwnProposal):
+        approvals.approve(waiting.pk, by=a_person("rosa", Role.ANALYST), at=now())
+    assert "upheld" in approvals.approve(waiting.pk, by=otto, at=now())
+    assert room.state() == "restricted"
+    assert room.case().decided_by == f"staff:{otto.pk}"
+    [told] = notices(room.birch, "appeal.decided")
+    assert told["outcome"] == "upheld"
+
+
+def test_a_proposal_about_what_has_changed_since_is_stale(room: Room) -> None:
+    otto = a_person("otto", Role.ANALYST)
+    propose(corroborated(room))
+    talking.resume(room.case().pk, actor=ANN, at=now())
+    with pytest.raises(approvals.Stale):
+        approvals.approve(Approval.objects.get().pk, by=otto, at=now())
+    assert room.state() == "published"
+
+
+def test_nothing_is_proposed_without_the_ledger(room: Room, ledger_refuses: LedgerRefuses) -> None:
+    case = corroborated(room)
+    with ledger_refuses():
+        propose(case)
+    assert not Approval.objects.exists()
+    assert room.case().state == "waiting"

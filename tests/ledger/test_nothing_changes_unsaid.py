@@ -29,7 +29,7 @@ from partners.lifecycle.end_membership import end_membership
 from partners.lifecycle.suspend_partner import suspend_partner
 from partners.models import Partner, SigningKey
 from signals import tasks
-from signals.cases import claiming, deciding, opening, talking, undoing
+from signals.cases import claiming, deciding, opening, second_person, talking, undoing
 from signals.core.cases import CaseKind, Outcome, PauseReason
 from signals.core.endpoints import Stop
 from signals.core.government import Asker, Decision, Wanted
@@ -338,11 +338,13 @@ def appeals_verbs(reads: Doors) -> None:
     asked = {"programme": "csea", "signal": str(hit.pk), "reason": "other", "evidence": "own-logs"}
     reads.ask("post", "appeals", {**asked, "risk": "significant"})
     with reads.watch.door("an appeal is upheld"):
-        case = claiming.claim(Case.objects.get(kind="appeal").pk, actor="staff:8", at=now())
+        case = Case.objects.get(kind="appeal")
         how: dict[str, Any] = {"outcome": Outcome.UPHELD, "reason": "victim", "policy": "handbook 4", "text": ""}
+        how["at"] = now()
+        how["by"] = a_person("judge", Role.ANALYST)
+        case = claiming.claim(case.pk, actor=f"staff:{how['by'].pk}", at=now())
         assert case.lease_token
-        how |= {"actor": "staff:8", "at": now()}
-        deciding.decide(case.pk, token=case.lease_token, version=case.version, **how)
+        second_person.decide_or_propose(case.pk, token=case.lease_token, version=case.version, **how)
     remedy, _ = RemedyAsked.objects.get_or_create(
         case=case, partner_id=reads.company.partner.pk, defaults={"told_at": now(), "due_at": now()}
     )
