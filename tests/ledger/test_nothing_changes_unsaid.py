@@ -337,12 +337,12 @@ def appeals_verbs(reads: Doors) -> None:
         assert opening.open_disputed(at=now()) == 1
     asked = {"programme": "csea", "signal": str(hit.pk), "reason": "other", "evidence": "own-logs"}
     reads.ask("post", "appeals", {**asked, "risk": "significant"})
+    judge = a_person("judge", Role.ANALYST)
     with reads.watch.door("an appeal is upheld"):
         case = Case.objects.get(kind="appeal")
         how: dict[str, Any] = {"outcome": Outcome.UPHELD, "reason": "victim", "policy": "handbook 4", "text": ""}
-        how["at"] = now()
-        how["by"] = a_person("judge", Role.ANALYST)
-        case = claiming.claim(case.pk, actor=f"staff:{how['by'].pk}", at=now())
+        how |= {"by": judge, "at": now()}
+        case = claiming.claim(case.pk, actor=f"staff:{judge.pk}", at=now())
         assert case.lease_token
         second_person.decide_or_propose(case.pk, token=case.lease_token, version=case.version, **how)
     remedy, _ = RemedyAsked.objects.get_or_create(
