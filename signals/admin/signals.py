@@ -249,7 +249,9 @@ class SignalAdmin(ListOnly[Signal]):
         row = self.get_object(request, object_id) if self.has_view_permission(request) else None
         page = page_of_signal.page(row, at=timezone.now()) if row is not None else None
         may_reveal = has(request.user, Capability.SIGNALS_REVEAL)
-        context = {"page": page, "may_reveal": may_reveal, "title": "Signal", **(extra_context or {})}
+        why = values.must_say_why(request.user)
+        context = {"page": page, "may_reveal": may_reveal, "must_say_why": why, "title": "Signal"}
+        context |= extra_context or {}
         return super().change_view(request, object_id, form_url, context)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

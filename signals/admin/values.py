@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
 from hub.refusal import Refusal
-from hub.staff.roles import Capability, require
+from hub.staff.roles import Capability, Somebody, has, require
 from partners import public
 from signals.admin import masks
 from signals.core import indicators
@@ -25,6 +25,7 @@ from signals.models import Signal
 
 _REVEALED = "revealed_at"  # in the session: when values were revealed, as Unix seconds
 _HOUR = 3600
+_LONGEST_REASON = 300
 
 
 class _Unrepeated(forms.TextInput):
@@ -60,13 +61,22 @@ def reveal(request: HttpRequest, page: admin.ModelAdmin[Signal], signal: Signal)
         return HttpResponseNotAllowed(["POST"])
     at = timezone.now()
     context: dict[str, Any] = {"signal": signal, "title": "The value of a signal", "subtitle": str(signal)}
+    reason = request.POST.get("reason", "").strip()[:_LONGEST_REASON]
+    if must_say_why(user) and not reason:
+        context["refused"] = "Say why you need to see it: deciding about signals is not your task."
+        return _answer(request, page, "signals/revealed.html", context)
     try:
-        context["revealed"] = open_value(signal.id, actor=f"staff:{user.pk}", at=at)
+        context["revealed"] = open_value(signal.id, actor=f"staff:{user.pk}", at=at, reason=reason)
     except Refusal as refusal:
         context["refused"] = refusal.detail
     else:
         context["this_hour"] = _count(request, at=at)
     return _answer(request, page, "signals/revealed.html", context)
+
+
+def must_say_why(somebody: Somebody) -> bool:
+    """Whether revealing takes a reason: of everybody but those who decide about signals all day."""
+    return not has(somebody, Capability.SIGNALS_TRIAGE)
 
 
 def search(request: HttpRequest, page: admin.ModelAdmin[Signal]) -> HttpResponse:

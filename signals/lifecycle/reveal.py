@@ -65,14 +65,18 @@ class Revealed:
     note: str | None
 
 
-def reveal(signal_id: UUID, *, actor: str, at: datetime) -> Revealed:
-    """Open a signal's value and note, and record who saw them. Refuses CannotMove where nothing is left to open."""
+def reveal(signal_id: UUID, *, actor: str, at: datetime, reason: str = "") -> Revealed:
+    """Open a signal's value and note, and record who saw them. Refuses CannotMove where nothing is left to open.
+
+    The reason, where one is given, is kept as a commitment only: it may name a person.
+    """
     with transaction.atomic():
         signal = Signal.objects.filter(id=signal_id).first()
         statement = Statement.objects.filter(id=signal.statement_id).first() if signal is not None else None
         if statement is None or statement.sealed is None:
             raise CannotMove("The value has been erased; nobody can read it any more.")
-        record("value.revealed", actor=actor, at=at, subjects=[f"signal:{signal_id}"])
+        why = {"reason": reason} if reason else {}
+        record("value.revealed", actor=actor, at=at, subjects=[f"signal:{signal_id}"], private=why)
         try:
             opened = keyring.open_sealed(bytes(statement.sealed), context=context(statement.id))
         except keyring.KeyDestroyed:

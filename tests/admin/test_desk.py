@@ -246,7 +246,7 @@ def test_a_legal_hold_keeps_the_content_beyond_its_time_and_its_month(
     purge_due(at=later + timedelta(days=366))
     keyring.destroy_period("programme:csea", keyring.month_of(scene.published.expires_at))
 
-    text = client.post(page_of(scene.published, "reveal")).content.decode()
+    text = client.post(page_of(scene.published, "reveal"), {"reason": "the court's file"}).content.decode()
     assert "https://bad.example/one" in text
     [placed] = [event for event in recorded() if event["action"] == "legal-hold.placed"]
     assert "AZ 12/26" not in str(placed)
@@ -254,7 +254,10 @@ def test_a_legal_hold_keeps_the_content_beyond_its_time_and_its_month(
 
     client.post(page_of(scene.published, "do", "lift-legal-hold"), {"reason": "AZ 12/26 closed"})
     assert not [period for period in keyring.list_periods("programme:csea") if period.startswith("hold")]
-    assert "https://bad.example/one" not in client.post(page_of(scene.published, "reveal")).content.decode()
+    assert (
+        "https://bad.example/one"
+        not in client.post(page_of(scene.published, "reveal"), {"reason": "the court's file"}).content.decode()
+    )
 
 
 def test_a_hold_lifted_in_time_leaves_the_signal_as_it_was(scene: Scene) -> None:

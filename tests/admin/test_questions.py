@@ -10,6 +10,8 @@ import pytest
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from hub.ledger import leaf
+from hub.ledger.models import Reading
 from hub.ledger.sequence import drain
 from hub.staff.roles import Role
 from signals.lifecycle.reveal import reveal
@@ -76,6 +78,23 @@ def test_what_an_analyst_was_shown(scene: Scene) -> None:
     _, page = ask(Role.COMPLIANCE, "shown", staff=str(sue.pk))
     assert page.count("was shown an indicator") == 1
     assert f"<td>{sue.username}</td>" in page
+
+
+def test_compliance_staff_reveal_nothing_without_a_reason(scene: Scene) -> None:
+    client = at_the_desk(Role.COMPLIANCE)
+    page = reverse("admin:signals_signal_change", args=[scene.published.pk])
+    assert 'name="reason"' in client.get(page).content.decode()
+    assert 'name="reason"' not in at_the_desk(Role.ANALYST).get(page).content.decode()
+    address = reverse("admin:signals_signal_reveal", args=[scene.published.pk])
+    for nothing in ({}, {"reason": "  "}):
+        refused = client.post(address, nothing).content.decode()
+        assert "Say why" in refused
+        assert "bad.example" not in refused
+    assert "bad.example" in client.post(address, {"reason": "data subject request 12"}).content.decode()
+    drain()
+    leaves = [leaf.decode(bytes(row.entry)) for row in Reading.objects.filter(action="value.revealed")]
+    assert [set(each.commitments) for each in leaves].count({"reason"}) == 1
+    assert "data subject request" not in str(leaves)
 
 
 def test_retention_and_a_partner(scene: Scene) -> None:
