@@ -74,6 +74,7 @@ class FakeHub(ThreadingHTTPServer):
         self.words: list[tuple[str, dict[str, Any], str]] = []  # opinions, outcomes, retractions: type, payload, digest
         self.endpoints: list[dict[str, Any]] = []
         self.acknowledged: list[str] = []
+        self.appeals: dict[str, dict[str, Any]] = {}
         self.faults: list[int | str] = []
         self.retry_after = "7"
         self.asked: list[tuple[str, str]] = []
@@ -342,6 +343,19 @@ class _Door(BaseHTTPRequestHandler):
             case ["quality"]:
                 return {"types": [{"type": "url", "signals": 3}]}
 
+    def route_redress(self, method: str, parts: list[str], body: bytes) -> Any:
+        match [method, *parts]:
+            case ["POST", "appeals"]:
+                asked = json.loads(body)
+                self.server.appeals[asked["signal"]] = asked
+                return {"reference": asked["signal"], "state": "in-review"}
+            case ["GET", "appeals", reference] if reference in self.server.appeals:
+                return {"reference": reference, "state": "upheld"}
+            case ["POST", "remedies", remedy]:
+                return {"remedy": remedy, **json.loads(body)}
+            case _:
+                return 404, "not-found", {}
+
     def route_own(self, method: str, parts: list[str], body: bytes, partner: Partner) -> Any:
         match [method, *parts]:
             case ["GET", "submissions", submission_id]:
@@ -363,6 +377,8 @@ class _Door(BaseHTTPRequestHandler):
                 return {"revoked": [kid], "state": verb + "d"}
             case [_, "endpoints", *_]:
                 return self.route_endpoints(method, parts[1:], body)
+            case [_, ("appeals" | "remedies"), *_]:
+                return self.route_redress(method, parts, body)
             case ["POST", "explain"]:
                 return explained(json.loads(body))
             case _:

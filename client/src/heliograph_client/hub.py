@@ -234,6 +234,22 @@ class HubClient:
         answer = self._get(f"/api/v1/{what}?{urlencode(query)}")
         return _listing(answer, what), _object(answer).get("next")
 
+    def appeal(
+        self, programme: str, signal_id: str, *, reason: str, evidence: str, is_at_risk: bool = False
+    ) -> dict[str, Json]:
+        """Appeal against a signal for somebody affected; its `reference` shows how it stands. Twice is once."""
+        asked: dict[str, Json] = {"programme": programme, "signal": signal_id, "reason": reason, "evidence": evidence}
+        asked["risk"] = "significant" if is_at_risk else "none"
+        return _object(self._post("/api/v1/appeals", asked, is_repeatable=True))
+
+    def own_appeal(self, reference: str) -> dict[str, Json]:
+        """How an appeal of our own stands."""
+        return _object(self._get("/api/v1/appeals/" + quote(reference, safe="")))
+
+    def remedy(self, remedy: str, did: str) -> dict[str, Json]:
+        """Say what we put right after an appeal was upheld; said again, the latest counts."""
+        return _object(self._post("/api/v1/remedies/" + quote(remedy, safe=""), {"did": did}, is_repeatable=True))
+
     def jwks(self, partner: str) -> dict[str, Json]:
         """A fellow member's keys, past ones too, each with its state and validity."""
         return _object(self._get(f"/api/v1/partners/{quote(partner, safe='')}/jwks.json"))

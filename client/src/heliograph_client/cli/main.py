@@ -10,7 +10,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from heliograph_client.cli import check, correcting, endpoints, exports, keys, ledger, opining, reading, submit, witness
+from heliograph_client.cli import (
+    check,
+    correcting,
+    endpoints,
+    exports,
+    keys,
+    ledger,
+    opining,
+    reading,
+    redress,
+    submit,
+    witness,
+)
 from heliograph_client.cli.profile import SETTINGS, ProfileProblem, current_profile
 from heliograph_client.cli.screen import Screen
 from heliograph_client.hub import HubProblem
@@ -48,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     reading.add_to(commands)
     correcting.add_to(commands)
     opining.add_to(commands)
+    redress.add_to(commands)
     endpoints.add_to(commands)
     check.add_to(commands)
     ledger.add_to(commands)
