@@ -1,10 +1,11 @@
 """What the ledger costs: transactions a second at 32 clients with an event each and without; and how soon it is sealed.
 
-A transaction inserts a row of 200 bytes through Django, as the hub's verbs do; with the ledger it records one event in
-the same transaction, while the hub's own sequencer makes leaves of them and its signer checkpoints, on the same cores.
-The two take turns, and which is first changes from round to round. `longest_catching_up_s` is how long the sequencer
-was at work after the clients had ended: it must keep pace, or the figure would be borrowed. The merge delay runs from
-the event to the checkpoint over it. At the end the sequencer makes leaves of a ready backlog, with nothing else to do.
+A transaction does through Django what the hub's verbs do at least (`clients.py`, `verb`); with the ledger it records
+one event in the same transaction, while the hub's own sequencer makes leaves of them and its signer checkpoints, on the
+same cores. The two take turns, and which is first changes from round to round. `one_insert` is the same beside a
+transaction that does next to nothing, the dearest case there is. `longest_catching_up_s` is how long the sequencer was
+at work after the clients had ended: it must keep pace, or the figure would be borrowed. The merge delay runs from the
+event to the checkpoint over it. At the end the sequencer makes leaves of a ready backlog, with nothing else to do.
 """
 
 from __future__ import annotations
@@ -21,41 +22,56 @@ from tests.bench.clients import clients, run_all
 
 CLIENTS = 32
 PROCESSES = 2
+KINDS = ("verb", "insert")
 BACKLOG_PER_SIZE = 10_000
 
 
-def run(hub: rig.Rig, *, size: int = 3, rounds: int = 4) -> dict[str, object]:
+def run(hub: rig.Rig, *, size: int = 2, rounds: int = 3) -> dict[str, object]:
     """`size` seconds in each half of a round."""
     with connections["owner"].cursor() as cursor:
         cursor.execute("CREATE TABLE bench_business (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text)")
-        cursor.execute(f"GRANT SELECT, INSERT ON bench_business TO {grants.APPLICATION}")
-    rates: dict[bool, list[float]] = {False: [], True: []}
+        cursor.execute("CREATE TABLE bench_row (id bigint PRIMARY KEY, body text, at timestamptz)")
+        cursor.execute("INSERT INTO bench_row SELECT n, '', now() FROM generate_series(0, %s) AS n", [CLIENTS])
+        cursor.execute(f"GRANT SELECT, INSERT, UPDATE ON bench_business, bench_row TO {grants.APPLICATION}")
+    rates: dict[tuple[str, bool], list[float]] = {(kind, is_): [] for kind in KINDS for is_ in (False, True)}
     catching_up: list[float] = []
     with clients(CLIENTS, PROCESSES) as pipes:
         for is_recorded in (False, True):  # warm
-            run_all(pipes, min(1.0, size), is_recorded=is_recorded)
+            run_all(pipes, min(1.0, size), is_recorded=is_recorded, kind="verb")
         hub.wait_for_ledger()
         first = _size()
         for number in range(rounds):
-            for is_recorded in (False, True) if number % 2 == 0 else (True, False):
-                rates[is_recorded].append(run_all(pipes, size, is_recorded=is_recorded) / size)
-                ended = time.monotonic()
-                hub.wait_for_ledger()
-                catching_up.append(time.monotonic() - ended)
-            rig.say(f"round {number + 1}: {rates[False][-1]:.0f} tx/s without, {rates[True][-1]:.0f} with")
+            for kind in KINDS:
+                for is_recorded in (False, True) if number % 2 == 0 else (True, False):
+                    made = run_all(pipes, size, is_recorded=is_recorded, kind=kind)
+                    rates[kind, is_recorded].append(made / size)
+                    ended = time.monotonic()
+                    hub.wait_for_ledger()
+                    catching_up.append(time.monotonic() - ended)
+                bare, recorded = rates[kind, False][-1], rates[kind, True][-1]
+                rig.say(f"round {number + 1}, {kind}: {bare:.0f} tx/s without, {recorded:.0f} with")
         last = _size()
     rig.wait_until(lambda: _signed() >= last, seconds=20, what="the signer")
     p50, p99, worst = _merge_delays(first, last)
-    ratios = [recorded / bare for recorded, bare in zip(rates[True], rates[False], strict=True)]
+    ratios = {
+        kind: [recorded / bare for recorded, bare in zip(rates[kind, True], rates[kind, False], strict=True)]
+        for kind in KINDS
+    }
     return {
         "size": size,
         "rounds": rounds,
         "clients": CLIENTS,
         "unit": "tx/s",
-        "figure": rig.median(rates[True]),
-        "ceiling": rig.median(rates[False]),
-        "ratio": rig.median(ratios),
-        "spread": rig.spread(ratios),
+        "figure": rig.median(rates["verb", True]),
+        "ceiling": rig.median(rates["verb", False]),
+        "ratio": rig.median(ratios["verb"]),
+        "spread": rig.spread(ratios["verb"]),
+        "one_insert": {
+            "figure": rig.median(rates["insert", True]),
+            "ceiling": rig.median(rates["insert", False]),
+            "ratio": rig.median(ratios["insert"]),
+            "spread": rig.spread(ratios["insert"]),
+        },
         "longest_catching_up_s": round(max(catching_up), 2),
         "leaves": last - first,
         "merge_delay_p50_s": round(p50, 2),
