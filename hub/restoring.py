@@ -48,7 +48,8 @@ from signals.lifecycle.endpoints import remove_endpoint, stop_again
 from signals.lifecycle.notices import tell_restored
 from signals.lifecycle.quarantine import revoke_compromised_key
 from signals.lifecycle.reapply import hold_again, purge_again, withdraw_again
-from signals.models import Endpoint
+from signals.lifecycle.rule import dispute, refute
+from signals.models import Endpoint, Ruling
 
 ACTOR = "system:restore"
 
@@ -218,6 +219,13 @@ def _hold(said: _Said, at: datetime) -> str | None:
     return f"Signal {identity} is under legal hold again, but the month that sealed it in the backup is destroyed."
 
 
+def _rule_again(said: _Said, at: datetime) -> None:
+    identity, ruling = UUID(said.subjects["signal"]), str(said.facts["ruling"])
+    verb = {"disputed": dispute, "refuted": refute}.get(ruling)  # one that was lifted since is a person's to lift again
+    if verb and not Ruling.objects.filter(signal_id=identity, ruled=ruling, actor=ACTOR).exists():
+        verb(identity, reason=str(said.facts["reason"]), actor=ACTOR, at=at)
+
+
 def _after(said: _Said) -> dict[str, Any]:
     after = said.facts["after"]
     assert isinstance(after, dict)
@@ -274,6 +282,7 @@ _VERBS: dict[str, Callable[[_Said, datetime], object]] = {
     "partner.suspended": lambda said, at: suspend_partner(said.subjects["partner"], actor=ACTOR, at=at),
     "programme.changed": _change_programme,
     "signal.purged": _signals(purge_again),
+    "signal.ruled": _rule_again,
     "signal.withdrawn": _signals(withdraw_again),
     "staff.password-changed": _stop_account,
     "staff.password-renewed": _stop_account,

@@ -185,7 +185,9 @@ ACTIONS: dict[str, Action] = {
         "Signals that were disputed moved in the feed: they may be acted on as before."
     ),
     "signal.revised": Action("A signal got a new revision by its author."),
-    "signal.ruled": Action("An analyst disputed or refuted a signal, or lifted its dispute; holds the reason code."),
+    "signal.ruled": Action(
+        "An analyst disputed or refuted a signal, or lifted its dispute; holds the reason code.", mirrored=True
+    ),
     "signal.standing": Action("A signal was weighed: its standing and how many hold what of it and did what about it."),
     "signal.weighed": Action("Signals moved in the feed because their standing changed."),
     "signal.widened": Action("A signal's audience was widened by a later routing."),

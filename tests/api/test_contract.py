@@ -38,6 +38,10 @@ _SEMANTIC = {
     "endorseKey": [422],
     "revokeKey": [422],  # a compromise in the future
     "rollApiKey": [422],
+    "listOwnOpinions": [400],  # a place is the `next` of a page
+    "listOwnOutcomes": [400],
+    "appeal": [422],  # members that nobody knows
+    "remedy": [422],
 }
 
 

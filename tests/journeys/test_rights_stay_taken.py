@@ -34,10 +34,12 @@ from partners.lifecycle.retire_key import retire_key
 from partners.lifecycle.roll_api_key import roll_api_key
 from partners.models import Membership, Partner, SigningKey
 from signals.core.endpoints import Stop
+from signals.core.opinions import RULING_REASONS
 from signals.lifecycle import legal_hold
 from signals.lifecycle.endpoints import add_endpoint, change_endpoint, disable_endpoint, stop_again
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.purge import purge_due
+from signals.lifecycle.rule import dispute
 from signals.models import Endpoint, Notice, Signal, Walk
 from tests.builders import a_programme
 from tests.companies import Company, a_company, another_key, now, signal_id
@@ -85,6 +87,7 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     factors.prove(uma, factors.Proof(codes[0]), at=now())
     factors.remove_app(vic, at=now())
     legal_hold.place(signal_id(verdict), reason="file 7", **who)
+    dispute(signal_id(verdict), reason=RULING_REASONS[0], **who)
     drain()
 
     with put_back(backup):
@@ -125,6 +128,7 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
         assert browser.get("/admin/").status_code == 302, "a session that had ended goes on"
         signal = Signal.objects.get(id=signal_id(verdict))
         assert signal.has_legal_hold
+        assert signal.state == "restricted"
         later = now() + timedelta(days=4000)
         expire_due(at=later)
         assert purge_due(at=later + timedelta(days=4000)) == 0

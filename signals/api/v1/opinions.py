@@ -22,7 +22,7 @@ from signals.core.opinions import Did, Opinion
 from signals.core.standing import Standing
 
 _PAGED = [
-    OpenApiParameter("limit", int, description="1 to 500, by default 100"),
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
     OpenApiParameter("before", str, description="`next` of the page before: those said earlier"),
 ]
 
