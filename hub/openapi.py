@@ -47,6 +47,7 @@ _PATH = {
     "slug of partners": "a fellow member's slug, or your own",
     "kid": "RFC 7638 thumbprint of one of your signing keys",
     "key_id": "the public part of an API key's token",
+    "disclosures_id": "what a leaf about disclosures names: `disclosures:<id>`",
     "index": "a leaf's place in the log, from 0",
     "endpoint_id": "id of one of your endpoints",
     "reference": "the reference that the appeal was answered with",

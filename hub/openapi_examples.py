@@ -349,6 +349,15 @@ EXAMPLES: dict[str, Any] = {
     },
     "ConsistencyShape": {"old": 2, "new": 3, "hashes": [_LEAF_HASHES[2]]},
     "CosignatureShape": _COSIGNATURE,
+    "DisclosuresShape": {
+        "rows": [
+            '{"at":"2026-11-02T09:00:01.250000Z","channel":"pull","count":1,"root":"'
+            + "5f" * 32
+            + '","span":"'
+            + "a1" * 32
+            + '","v":1,"walk":7}'
+        ]
+    },
     "InclusionShape": {"index": 1, "size": 3, "hashes": [_LEAF_HASHES[0], _LEAF_HASHES[2]]},
     "LeafShape": _LEAF,
     "LeavesShape": {"leaves": [_LEAF], "next": 3, "more": False},

@@ -34,6 +34,7 @@ SCOPES = {
     "GET /api/v1/endpoints/{endpoint_id}/health.svg": "endpoints:manage",
     "GET /api/v1/keys": "keys:read",
     "GET /api/v1/ledger/checkpoint": None,
+    "GET /api/v1/ledger/disclosures/{disclosures_id}": "ledger:read",
     "GET /api/v1/ledger/leaves": "ledger:read",
     "GET /api/v1/ledger/leaves/{index}": "ledger:read",
     "GET /api/v1/ledger/leaves/{index}/proof": "ledger:read",

@@ -22,6 +22,7 @@ from hub.ledger.models import Reading
 from hub.ledger.record import Event, record_many
 from hub.ledger.sequence import connect, drain
 from hub.ledger.signer import Signer
+from hub.ledger.tlog.merkle import root_of
 from signals.lifecycle.roll_up import roll_up
 from tests.api.conftest import Cast
 from tests.builders import NOON, a_programme
@@ -101,6 +102,11 @@ def test_verdicts_withdrawals_and_deliveries_come_with_proofs_that_hold_without_
         one = ask(company, f"leaves/{index}").json()
         assert (proven.index, proven.entry.decode()) == (index, one["entry"])
         assert base64.b64decode(one["hash"]) == leaf_hash(proven.entry)
+    [minute] = [each["id"].partition(":")[2] for each in disclosed["subjects"] if each["id"].startswith("disclosures:")]
+    rows = ask(cast.birch, f"disclosures/{minute}").json()["rows"]
+    assert root_of([leaf_hash(row.encode()) for row in rows]).hex() == disclosed["facts"]["root"]
+    assert json.loads(rows[0])["count"] == 1
+    assert ask(cast.acme, f"disclosures/{minute}").status_code == 404
     of_signal = leaves(cast.acme, signal=said["signal"])
     assert [each["facts"]["typ"] for each in of_signal] == ["signal+jws", "withdrawal+jws"]
     submission = of_signal[0]["facts"]["submission"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
@@ -22,6 +23,7 @@ from hub.ledger.sequence import connect
 from hub.ledger.tlog.checkpoint import Checkpoint
 from hub.ledger.tlog.note import Signer, sign
 from hub.vault import checkpoint_keys
+from signals.lifecycle.moves import root_of_pairs
 from signals.lifecycle.roll_up import roll_up
 from tests.api.conftest import Cast
 from tests.api.test_ledger_doors import a_signal, cast
@@ -96,6 +98,7 @@ def test_a_member_follows_keeps_proofs_and_finds_a_lie(
     assert (status, looked["size"], looked["grown"], list(looked["cosigned"])) == (0, first, 0, ["birch"]), told
 
     cast.birch.feed(cast.csea.slug)
+    page = cast.acme.feed(cast.csea.slug)
     roll_up(until=datetime.max.replace(tzinfo=UTC), at=now())
     cast.acme.say(cast.acme.withdrawal(jws))
     second = sign_the_log()
@@ -109,6 +112,12 @@ def test_a_member_follows_keeps_proofs_and_finds_a_lie(
         status, proven, _ = run("ledger", "proof", *choice, "--into", proofs)
         assert status == 0
         assert all(each["verified"] and each["cosigned"].keys() == {"birch"} for each in proven)
+    assert run("ledger", "proof", "--action", "feed.disclosed", "--into", tmp_path / "disclosed")[0] == 0
+    [rows] = (tmp_path / "disclosed").glob("*.disclosures.jsonl")
+    pairs = [(UUID(item["id"]), item["revision"]) for item in page["items"]]
+    assert [(row["count"], row["root"]) for row in map(json.loads, rows.read_text().splitlines())] == [
+        (len(pairs), root_of_pairs(pairs).hex())
+    ]
     kept = sorted(proofs.iterdir())
     actions = {each["leaf"]["action"] for each in run("verify-proof", *kept)[1]}
     assert actions == {"submission.received", "statement.accepted"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from heliograph_client.ledger_verifier import (
     Proven,
     SignedNote,
     check_consistency,
+    leaf_hash,
+    node_hash,
     verify_proof,
 )
 from heliograph_client.transport import HubProblem
@@ -54,6 +57,12 @@ class Leaf:
         if not isinstance(document, dict):
             raise NotVerified(f"Entry {self.index} is no leaf.")
         return document
+
+    def subjects(self, kind: str) -> list[str]:
+        """The ids of those of its subjects that are of this kind."""
+        subjects = self.said.get("subjects")
+        names = [each.get("id") for each in subjects if isinstance(each, dict)] if isinstance(subjects, list) else []
+        return [str(name).partition(":")[2] for name in names if str(name).partition(":")[0] == kind]
 
     @property
     def facts(self) -> dict[str, Json]:
@@ -182,6 +191,32 @@ class Ledger:
         if proven.index != index:
             raise NotVerified(f"The hub sent the proof of entry {proven.index} for that of entry {index}.")
         return file, proven
+
+    def disclosures(self, proven: Proven) -> list[bytes] | None:
+        """The pages and bodies that a proven leaf about disclosures stands for; None for every other leaf.
+
+        Each is exact bytes of canonical JSON. Raises NotVerified unless the leaf commits to exactly these.
+        """
+        leaf = Leaf(proven.index, proven.entry)
+        about = leaf.subjects("disclosures")
+        if not about:
+            return None
+        rows = _document(self.hub.file(f"/api/v1/ledger/disclosures/{about[0]}")).get("rows")
+        if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
+            raise HubProblem("not-a-hub", "the answer is no list of disclosures")
+        exact = [str(row).encode() for row in rows]
+        if _root_over(exact).hex() != leaf.facts.get("root"):
+            raise NotVerified(f"The hub names other disclosures than entry {proven.index} commits to.")
+        return exact
+
+
+def _root_over(rows: list[bytes]) -> bytes:
+    """RFC 6962 §2.1: neighbours in pairs, level by level; the last of an odd number goes up as it is."""
+    level = [leaf_hash(row) for row in rows]
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [node_hash(left, right) for left, right in pairs] + (level[-1:] if len(level) % 2 else [])
+    return level[0] if level else hashlib.sha256(b"").digest()
 
 
 def _document(answer: bytes) -> dict[str, Json]:

@@ -25,6 +25,7 @@ from partners.api.openapi import refuses
 from partners.api.permissions import HasScope, IsPartner
 from partners.api.view import Door
 from signals.api.v1.pages import refuse_unknown, whole
+from signals.compliance import minutes
 from signals.core.refusals import LeafNotSigned, NotFound, ParameterInvalid
 
 _PROOF = "text/plain"
@@ -65,6 +66,18 @@ class LeavesShape(serializers.Serializer[Any]):
     leaves = LeafShape(many=True)
     next = serializers.IntegerField(help_text="send it as `start`; also at the end, for what comes later")
     more = serializers.BooleanField(help_text="whether the log goes on; a page may be empty and still have more")
+
+
+class DisclosuresShape(serializers.Serializer[Any]):
+    """What one leaf about disclosures commits to."""
+
+    rows = serializers.ListField(
+        child=serializers.CharField(),
+        help_text=(
+            "the exact bytes of each page or body, canonical JSON: when, by which channel and walk, how many signals, "
+            "and the Merkle root of their (id, revision) pairs. `span` is the hub's seal on their places"
+        ),
+    )
 
 
 class InclusionShape(serializers.Serializer[Any]):
@@ -203,6 +216,30 @@ class LedgerProofView(Door):
         return HttpResponse(
             file.encode(), content_type=f"{_PROOF}; charset=utf-8", headers={"Content-Disposition": named}
         )
+
+
+class LedgerDisclosuresView(Door):
+    """The rows below a leaf about disclosures."""
+
+    permission_classes = [HasScope("ledger:read")]
+
+    @extend_schema(
+        operation_id="listLedgerDisclosures",
+        summary="Read which pages and bodies a leaf about disclosures stands for",
+        tags=["ledger"],
+        description=(
+            "A leaf `feed.disclosed`, `delivery.disclosed` or `notices.disclosed` names its subject "
+            "`disclosures:<id>` and the `root` over all that was sent in one minute by one channel. These are the rows "
+            "of that tree, in order: their RFC 6962 root is the leaf's, and a page that you kept is one of them."
+        ),
+        responses=DisclosuresShape,
+        extensions=refuses("missing-scope", "not-found"),
+    )
+    def get(self, request: Request, disclosures_id: UUID) -> Response:
+        """Their exact bytes."""
+        refuse_unknown(request, ())
+        rows = minutes.rows_of(disclosures_id, partner_id=caller(request).partner_id)
+        return Response({"rows": [row.decode("utf-8") for row in rows]})
 
 
 class LedgerInclusionView(Door):

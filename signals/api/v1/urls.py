@@ -19,6 +19,7 @@ from signals.api.v1.keys import RevokeKeyView
 from signals.api.v1.ledger import (
     LedgerCheckpointView,
     LedgerConsistencyView,
+    LedgerDisclosuresView,
     LedgerInclusionView,
     LedgerLeafView,
     LedgerLeavesView,
@@ -55,6 +56,7 @@ urlpatterns = [
     path("ledger/leaves", LedgerLeavesView.as_view(), name="ledger-leaves"),
     path("ledger/leaves/<int:index>", LedgerLeafView.as_view(), name="ledger-leaf"),
     path("ledger/leaves/<int:index>/proof", LedgerProofView.as_view(), name="ledger-proof"),
+    path("ledger/disclosures/<uuid:disclosures_id>", LedgerDisclosuresView.as_view(), name="ledger-disclosures"),
     path("ledger/proofs/inclusion", LedgerInclusionView.as_view(), name="ledger-inclusion"),
     path("ledger/proofs/consistency", LedgerConsistencyView.as_view(), name="ledger-consistency"),
     path("appeals", AppealsView.as_view(), name="appeals"),

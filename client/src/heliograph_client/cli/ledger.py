@@ -163,6 +163,11 @@ def run_proof(arguments: argparse.Namespace, profile: Profile, screen: Screen) -
         path = arguments.into / f"{index}.tlog-proof"
         path.write_bytes(file)
         _show(screen, str(path), proven)
+        disclosures = ledger.disclosures(proven)
+        if disclosures is not None:
+            rows = path.with_suffix(".disclosures.jsonl")
+            rows.write_bytes(b"".join(row + b"\n" for row in disclosures))
+            screen.say(f"  it commits to exactly {len(disclosures)} pages or bodies: {rows}")
     return 0
 
 
