@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,8 +43,15 @@ class Counted:
     limit: int
 
 
+def typed_name(raw: str) -> str:
+    """The name that the form makes of what was typed: every spelling of one account is counted as that account."""
+    stripped = raw.strip()[:1000]  # in this order, as the form does: spaces ahead of a name push nothing out of it
+    return unicodedata.normalize("NFKC", stripped).replace("\0", "").strip()  # no text of the database holds a NUL
+
+
 def of_sign_in(request: HttpRequest, username: str) -> list[Counted]:
     """Counted by the known browser, or else by the name that was typed and by address."""
+    username = typed_name(username)
     account = User.objects.filter(username=username).values_list("pk", flat=True).first()
     name = f"name {_digest('sign-in-name', username)[:6]}"  # short, for people type passwords there
     return _counted(request, account, "password", name, settings.SIGN_IN_FAILURES)

@@ -138,7 +138,8 @@ def count_failure(username: str, *, at: datetime) -> None:
 
     The name that was typed is kept nowhere: people type passwords there.
     """
-    account = User.objects.filter(username=username).values_list("pk", flat=True).first() or _NO_ACCOUNT
+    known = User.objects.filter(username=failures.typed_name(username))
+    account = known.values_list("pk", flat=True).first() or _NO_ACCOUNT
     minute = at.replace(second=0, microsecond=0)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections, transaction
 from django.test import Client
+from pytest_django import Settings
 
 from hub.staff.accounts import add_account
 from hub.staff.models import FailedSignIns, OneTimePassword
@@ -93,6 +94,18 @@ def test_failures_are_counted_but_leave_few_leaves_and_never_the_name_that_was_t
         count_failure(user.username, at=NOON)
     assert [facts["count"] for _, _, facts in recorded()] == [1, 10, 100]
     assert FailedSignIns.objects.get(account=user.pk, minute=NOON).count == 120
+
+
+def test_another_spelling_of_a_name_is_no_way_around_the_lock(robin: tuple[User, str], settings: Settings) -> None:
+    user, password = robin
+    settings.SIGN_IN_FAILURES = 6
+    client = Client(REMOTE_ADDR="203.0.113.9")
+    name = user.username
+    wide = chr(ord(name[0]) + 0xFEE0) + name[1:]
+    for typed in (name, f"  {name} ", wide, f"{name}\u3000", " " * 1001 + name, f"{name}\0"):
+        assert client.post("/admin/login/", {"username": typed, "password": "wrong"}).status_code == 200, repr(typed)
+    assert sum(row.count for row in FailedSignIns.objects.filter(account=user.pk)) == 6
+    assert client.post("/admin/login/", {"username": f" {wide}", "password": password}).status_code == 429
 
 
 def test_if_the_ledger_cannot_be_written_nobody_signs_in(robin: tuple[User, str]) -> None:
