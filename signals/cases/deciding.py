@@ -15,7 +15,6 @@ from signals.cases.opening import open_case
 from signals.cases.refusals import InvalidDecision, NeedsSecondPerson
 from signals.cases.rows import free, lock_claimed, note
 from signals.core.cases import CaseEventKind, CaseKind, CaseState, Outcome, is_policy_reference, is_reason
-from signals.core.standing import Standing
 from signals.lifecycle import review, rule
 from signals.models import Case, Signal, Weight
 
@@ -48,10 +47,11 @@ def decide(
 
 
 def needs_second_person(case: Case, outcome: Outcome) -> bool:
-    """Whether the decision goes against what independent partners saw themselves."""
+    """Whether the decision goes against what independent partners saw themselves, however many dispute it."""
     if outcome is not Outcome.UPHELD or case.signal_id is None:
         return False
-    return Weight.objects.filter(signal_id=case.signal_id, standing=Standing.CORROBORATED.value).exists()
+    counts = Weight.objects.filter(signal_id=case.signal_id).values_list("counts", flat=True).first() or {}
+    return any(counts.get("opinions", {}).get(word) for word in ("confirm-own", "own-signal"))
 
 
 def decide_held(

@@ -279,6 +279,16 @@ def test_what_others_bear_out_is_found_wrong_by_two_people(room: Room) -> None:
     assert told["outcome"] == "upheld"
 
 
+def test_a_dispute_of_what_others_bear_out_takes_two_people_too(room: Room) -> None:
+    room.birch.say(room.birch.sign(room.birch.signal("https://bad.example/acme-social/1")))
+    rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
+    assert Weight.objects.get(signal_id=room.signal.pk).standing == "disputed"
+    open_disputed(at=now())
+    with pytest.raises(NeedsSecondPerson):
+        decide(Case.objects.get(), BEN, **UPHOLD)
+    assert decide(Case.objects.get(), BEN, **REJECT).outcome == "rejected", "that it stands, one finds alone"
+
+
 def test_a_proposal_about_what_has_changed_since_is_stale(room: Room) -> None:
     otto = a_person("otto", Role.ANALYST)
     propose(corroborated(room))
