@@ -130,6 +130,7 @@ def _hashes(name: str) -> bytes:
     level, n, width = tiles.read_path(f"tile/{name}")
     if level is None:
         raise tiles.NotATile("Entries have a door of their own.")
+    _check_published(tiles.Tile(level, n, width))
     return tile_store().tile(level, n, width)
 
 
@@ -137,7 +138,14 @@ def _entries(name: str) -> bytes:
     _, n, width = tiles.read_path(f"tile/entries/{name}")
     if n * tiles.TILE_WIDTH + width <= checkpoints.minimum_index():
         raise TileLacking("These leaves have been parted with.")
+    _check_published(tiles.Tile(0, n, width))
     return tile_store().bundle(n, width)
+
+
+def _check_published(tile: tiles.Tile) -> None:
+    """Tiles are written before their checkpoint is signed, and may still be replaced until it is."""
+    if tile.end > checkpoints.size():
+        raise TileLacking("No checkpoint needs this tile yet.")
 
 
 def _from_store(read: Callable[[str], bytes], name: str) -> HttpResponse:

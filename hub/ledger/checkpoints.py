@@ -35,6 +35,12 @@ def latest() -> Signed | None:
     return _first(_published().order_by("-id"))
 
 
+def size() -> int:
+    """How many leaves the newest checkpoint is over; 0 before the first."""
+    found = Checkpoint.objects.filter(origin=origin()).order_by("-id").values_list("size", flat=True).first()
+    return found or 0
+
+
 def at_least(size: int) -> Signed | None:
     """The smallest published tree of `size` leaves or more, in its newest checkpoint; None while there is none."""
     return _first(_published().filter(size__gte=size).order_by("size", "-id"))

@@ -89,8 +89,11 @@ class Signer:
         if known is not None and size < known.size:
             raise MustNotSign(behind(known.size, size))
         try:
-            self.writer.write(size, published=known.size if known else 0)
-            signed = self._sign(known, size, root, at=at)
+            with self.last.lock():
+                if self.last.read() != known:
+                    return None
+                self.writer.write(size, published=known.size if known else 0)
+                signed = self._sign(known, size, root, at=at)
         except TileLacking:
             self.writer.doubt()
             raise
@@ -99,8 +102,6 @@ class Signer:
                 f"The ledger of {size} leaves does not continue the last checkpoint that was signed: {why} Leaves were"
                 " changed, or the database is another one. Nothing is signed until the right database is back."
             ) from why
-        if signed is None:
-            return None
         self._publish(signed)
         self.signed = time.monotonic()
         self._tidy(known, signed)
@@ -126,23 +127,20 @@ class Signer:
         has_grown = known is None or known.size != size
         return since >= (settings.CHECKPOINT_SECONDS if has_grown else settings.CHECKPOINT_IDLE_SECONDS)
 
-    def _sign(self, known: Known | None, size: int, root: bytes, *, at: datetime) -> Known | None:
-        """Prove, sign, and keep what was signed; None when another signer was faster."""
-        with self.last.lock():
-            if self.last.read() != known:
-                return None
-            if tree.frontier(size, within=size, store=self.store).root() != root:
-                raise NotProven("The tiles have another root than the database.")
-            if known is not None:
-                proof = tree.consistency(known.size, size, self.store)
-                check_consistency(known.size, size, proof, known.root, root)
-            text = Checkpoint(checkpoints.origin(), size, root).text()
-            keys = [NoteSigner(checkpoints.origin(), key.private_key) for key in checkpoint_keys.signers()]
-            # Rows are told apart by their time: a clock that was set back makes no earlier one.
-            signed_at = max(at, known.signed_at + timedelta(microseconds=1)) if known else at
-            signed = Known(sign(text, keys), size, root, signed_at)
-            self.last.write(signed)
-            return signed
+    def _sign(self, known: Known | None, size: int, root: bytes, *, at: datetime) -> Known:
+        """Prove, sign, and keep what was signed; only while holding the lock of the last one."""
+        if tree.frontier(size, within=size, store=self.store).root() != root:
+            raise NotProven("The tiles have another root than the database.")
+        if known is not None:
+            proof = tree.consistency(known.size, size, self.store)
+            check_consistency(known.size, size, proof, known.root, root)
+        text = Checkpoint(checkpoints.origin(), size, root).text()
+        keys = [NoteSigner(checkpoints.origin(), key.private_key) for key in checkpoint_keys.signers()]
+        # Rows are told apart by their time: a clock that was set back makes no earlier one.
+        signed_at = max(at, known.signed_at + timedelta(microseconds=1)) if known else at
+        signed = Known(sign(text, keys), size, root, signed_at)
+        self.last.write(signed)
+        return signed
 
     def _settle(self) -> None:
         """Publish what was signed by a signer that was killed before it could; look for it where the file is lost."""

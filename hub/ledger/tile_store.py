@@ -31,7 +31,7 @@ class Contradiction(RuntimeError):
 
 
 class TileStore:
-    """Immutable files by path, over one of Django's storages."""
+    """Files by path that never change once a checkpoint was signed over them, over one of Django's storages."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
@@ -58,16 +58,23 @@ class TileStore:
         elif standing != content:
             raise Contradiction(f"{path} was written before with other bytes.")
 
-    def put_many(self, files: Iterable[tuple[str, bytes]]) -> None:
-        """The same for several, some at once; all are there when this returns, and any may be when it raises."""
+    def put_many(self, files: Iterable[tuple[str, bytes, bool]]) -> None:
+        """The same for several, some at once; all are there when this returns, and any may be when it raises.
+
+        Each is a path, its bytes, and whether other bytes there may be replaced: no checkpoint was signed over them.
+        """
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tiles") as pool:
-            for _ in pool.map(lambda file: self.put(*file), files):
+            for _ in pool.map(lambda file: (self._put_unsigned if file[2] else self.put)(file[0], file[1]), files):
                 pass
 
     def replace(self, path: str, content: bytes) -> None:
-        """Write a file that may change: only `checkpoint`. Raises StoreAway."""
+        """Write a file that may change: `checkpoint`, and what no checkpoint was signed over. Raises StoreAway."""
         with _telling():
             self.storage.save(path, ContentFile(content))
+
+    def forget(self) -> None:
+        """Read every tile again: those of a tree that was never signed may have been replaced."""
+        self._full_tile.cache_clear()
 
     def tile(self, level: int, n: int, width: int = tiles.TILE_WIDTH) -> bytes:
         """A hash tile, `width` hashes of 32 bytes; a partial one also from the tile that has filled up since.
@@ -104,6 +111,13 @@ class TileStore:
         except StoreAway as error:
             return str(error)
         return None
+
+    def _put_unsigned(self, path: str, content: bytes) -> None:
+        standing = self.get(path)
+        if standing != content:
+            self.replace(path, content)
+        if standing not in {None, content}:
+            self.forget()
 
     def _read_full_tile(self, level: int, n: int) -> bytes:
         found = self.get(tiles.path(level, n))

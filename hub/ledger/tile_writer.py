@@ -29,17 +29,27 @@ class TileWriter:
     def write(self, size: int, *, published: int) -> None:
         """Make sure of every tile of the tree of `size` leaves; `published` is the size of the last checkpoint.
 
+        What ends beyond that was never signed: a signer that died may have left tiles of leaves that a restored
+        database lost, and others have their indexes now. Such tiles are replaced.
+
         Raises StoreAway, Contradiction, LeavesGone. May be killed anywhere and run again.
         """
         if self.written is None:
+            self.store.forget()
             self.written = published if self._has_edge_of(published) else 0
         roots: dict[tuple[int, int], bytes] = {}
         wanted = tiles_between(self.written, size)
         lowest = [tile for tile in wanted if tile.level == 0]
         for some in _groups(lowest):
-            self.store.put_many(self._bottom(some, roots))
+            self.store.put_many(self._bottom(some, roots, published))
         for level in range(1, 8):
-            self.store.put_many([(tile.path(), self._inner(tile, roots)) for tile in wanted if tile.level == level])
+            self.store.put_many(
+                [
+                    (tile.path(), self._inner(tile, roots), tile.end > published)
+                    for tile in wanted
+                    if tile.level == level
+                ]
+            )
         self.written = size
 
     def doubt(self) -> None:
@@ -71,7 +81,9 @@ class TileWriter:
             return False
         return True
 
-    def _bottom(self, some: Sequence[Tile], roots: dict[tuple[int, int], bytes]) -> list[tuple[str, bytes]]:
+    def _bottom(
+        self, some: Sequence[Tile], roots: dict[tuple[int, int], bytes], published: int
+    ) -> list[tuple[str, bytes, bool]]:
         """The files of some neighbouring tiles of level 0: hashes and entries; keeps the roots of the full ones."""
         start, end = some[0].n * TILE_WIDTH, some[-1].n * TILE_WIDTH + some[-1].width
         rows = self.connection.execute(
@@ -89,8 +101,9 @@ class TileWriter:
             hashes, entries = [_bytes(row[1]) for row in own], [_bytes(row[2]) for row in own]
             if tile.is_full:
                 roots[0, tile.n] = root_of(hashes)
-            files.append((tile.path(), b"".join(hashes)))
-            files.append((tiles.entries_path(tile.n, tile.width), tiles.encode_bundle(entries)))
+            is_unsigned = tile.end > published
+            files.append((tile.path(), b"".join(hashes), is_unsigned))
+            files.append((tiles.entries_path(tile.n, tile.width), tiles.encode_bundle(entries), is_unsigned))
         return files
 
     def _inner(self, tile: Tile, roots: dict[tuple[int, int], bytes]) -> bytes:

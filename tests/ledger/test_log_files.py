@@ -9,8 +9,10 @@ from django.db import connections
 from django.test import Client
 from django.urls import get_resolver
 
+from hub.ledger.last_signed import Known
 from hub.ledger.mirror import Mirror
 from hub.ledger.sequence import drain
+from hub.ledger.signer import Signer
 from hub.ledger.tlog import merkle, tiles
 from hub.ledger.tlog.note import NoteKey, open_note
 from hub.staff.roles import Role
@@ -44,6 +46,13 @@ NO_FILES = [
     "tile/00/000",
     "entries/000",
 ]
+
+
+class Dying(Signer):
+    """Killed once the tiles are written."""
+
+    def _sign(self, *given: object, **named: object) -> Known:
+        raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -103,6 +112,13 @@ def test_every_path_opens_for_those_it_is_for_and_for_nobody_else(everybody: dic
     assert everybody["auditor"].get("/ledger/tile/entries/000").status_code == 404
     assert everybody["auditor"].get("/ledger/tile/entries/001.p/1").status_code == 200
     assert everybody["partner"].get("/ledger/tile/0/000").status_code == 200
+
+    grow(300 - len(leaf_hashes()))
+    with pytest.raises(KeyboardInterrupt):
+        sign(Dying)
+    assert (tmp_path / "tiles/tile/entries/001.p/44").is_file()
+    for name in ("tile/0/001.p/44", "tile/entries/001.p/44"):
+        assert everybody["auditor"].get(f"/ledger/{name}").status_code == 404, "it may still be replaced"
 
     (tmp_path / "tiles").rename(tmp_path / "lost")
     (tmp_path / "tiles").write_text("no folder")

@@ -170,6 +170,25 @@ def test_a_database_put_back_from_a_backup_signs_nothing_until_it_has_caught_up(
     assert_one_history()
 
 
+def test_tiles_of_leaves_that_were_lost_before_they_were_signed_are_replaced(ledger: Mirror) -> None:
+    grow(2)
+    sign()
+    backup = back_up()
+    grow(600)
+    with pytest.raises(KeyboardInterrupt):
+        sign(dying("_sign", before=True))
+    written = (len(leaf_hashes()) - 1) // 256 - 1  # the last tile that filled up
+    lost = tile_store().tile(0, written)
+    with put_back(backup):
+        ledger.state_file.unlink()
+        drain()
+        grow(700)
+        known = sign()
+        assert tile_store().tile(0, written) == b"".join(leaf_hashes()[written * 256 : (written + 1) * 256]) != lost
+        assert known.size == len(leaf_hashes())
+        assert_one_history()
+
+
 def test_a_leaf_that_was_rewritten_is_never_signed(ledger: Mirror) -> None:
     grow(2)
     sign()

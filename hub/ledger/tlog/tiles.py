@@ -41,6 +41,11 @@ class Tile:
         """Whether it will never grow."""
         return self.width == TILE_WIDTH
 
+    @property
+    def end(self) -> int:
+        """The size of the smallest log that has it: the index after its last leaf."""
+        return (TILE_WIDTH * self.n + self.width) << (TILE_HEIGHT * self.level)
+
     def path(self) -> str:
         """Its name, such as tile/0/x001/067.p/112."""
         return path(self.level, self.n, self.width)
