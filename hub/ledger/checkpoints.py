@@ -46,9 +46,9 @@ def at_least(size: int) -> Signed | None:
     return _first(_published().filter(size__gte=size).order_by("size", "-id"))
 
 
-def at_most(size: int) -> Signed | None:
-    """The largest published tree of at most `size` leaves, in its newest checkpoint; None where there is none."""
-    return _first(_published().filter(size__lte=size).order_by("-size", "-id"))
+def at_most(size: int, *, count: int) -> list[Signed]:
+    """At most `count` checkpoints of trees of at most `size` leaves, the largest first, the newest of each before."""
+    return [_signed(row) for row in _published().filter(size__lte=size).order_by("-size", "-id")[:count]]
 
 
 def newest(size: int, *, count: int) -> list[Signed]:

@@ -63,8 +63,8 @@ class Log:
     """The log that bundles are taken from, as far as making one needs it."""
 
     origin: str
-    end: Callable[[], Signed | None]  # the newest signed checkpoint
-    start: Callable[[int], Signed | None]  # the newest signed one of at most so many leaves
+    end: Callable[[], Signed | None]  # the newest signed checkpoint that meets the policy
+    start: Callable[[int], Signed | None]  # the newest such one of at most so many leaves
     nodes: Callable[[int], Nodes]  # of the tree of so many leaves
     vkeys: Callable[[], Sequence[str]]
     policy: Callable[[], str]
@@ -108,7 +108,7 @@ class Made:
 
 
 class NoCheckpoint(RuntimeError):
-    """Nothing has been signed yet: an export made now could prove nothing. Try again in a moment."""
+    """Nothing that meets the policy is signed yet: an export made now could prove nothing. Try again in a moment."""
 
 
 class NotVerified(RuntimeError):
@@ -155,7 +155,7 @@ def _make(work: Work, order: Order, log: Log, *, beat: Beat) -> Made:
 def _choose_checkpoint(state: State, query: Query, log: Log) -> None:
     end = log.end()
     if end is None:
-        raise NoCheckpoint("The ledger has no signed checkpoint yet.")
+        raise NoCheckpoint("The ledger has no signed checkpoint yet that meets its policy.")
     first, _ = selection.span(query, end.size)
     start = log.start(first)
     state.checkpoint = end.note.decode()
