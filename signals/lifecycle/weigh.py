@@ -192,7 +192,7 @@ def _find(programme_id: int) -> int:
             if not changes:
                 return 0
             moved = list({identity for _, identity, kind in changes if identity is not None and kind in _MATTERS})
-            again = {identity for _, identity, kind in changes if kind == Kind.RESTORED.value}  # was it restricted?
+            again = {identity for _, identity, kind in changes if kind in _AGAIN}
             cursor.execute(_PAIRS, {"moved": moved})
             weigh_again({*again, *(row[0] for row in cursor.fetchall())})
         place.position = changes[-1][0]
@@ -200,6 +200,8 @@ def _find(programme_id: int) -> int:
     return len(changes)
 
 
+# It may have been restricted, or be for more members now, who may count what was said of it.
+_AGAIN = {Kind.RESTORED.value, Kind.WIDENED.value, Kind.REVISED.value}
 _MATTERS = {kind.value for kind in Kind} - {Kind.WEIGHED.value, Kind.KEY_FELL.value}
 
 _TAKE = """

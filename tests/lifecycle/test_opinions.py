@@ -268,6 +268,22 @@ def test_what_is_said_about_a_routed_signal_counts_for_analysts_and_restricts_it
     assert Weight.objects.get().counts["opinions"] == {"false-positive": 2}
 
 
+def test_a_signal_that_becomes_one_for_the_whole_programme_is_weighed_again(
+    acme: Company, birch: Company, cedar: Company
+) -> None:
+    value = "https://bad.example/routed-first"
+    first = acme.signal(value, audience="routed")
+    jws = acme.sign(first)
+    [verdict, _] = acme.say(jws, acme.routing(jws, only=["birch-chat"]))
+    identity = UUID(verdict["signal"])
+    birch.say(birch.opinion(jws, "false-positive"))
+    assert item(birch, identity)["standing"] == "unreviewed"
+    acme.say(acme.sign(acme.signal(value, supersedes=first["jti"])))
+    assert Signal.objects.get().audience == "programme"
+    shown = item(cedar, identity)
+    assert (shown["standing"], shown["opinions"]) == ("disputed", {"false-positive": 1})
+
+
 def test_opinions_under_a_key_that_fell_count_no_more_and_what_they_replaced_stands_again(
     acme: Company, birch: Company, cedar: Company
 ) -> None:
