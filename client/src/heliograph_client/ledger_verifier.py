@@ -978,8 +978,10 @@ class _Entries:
     def _check_range(self) -> str:
         size, since, until = self.bundle.size, self.filter.since, self.filter.until
         if self.first is None or self.last is None:
-            if size and (since is None or until is None):
-                self.verdict.problem("entries.jsonl: a complete range up to the checkpoint cannot be empty.")
+            if size:
+                self.verdict.problem(
+                    "entries.jsonl: a complete range cannot be empty: the entries beside it belong here."
+                )
             return "the range is empty"
         (first, first_at), (last, last_at) = self.first, self.last
         if first > 0 and (since is None or first_at >= since):

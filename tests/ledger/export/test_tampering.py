@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from heliograph_client.ledger_verifier import BundleVerdict, NotVerified, differences, verify_bundle
 
-from hub.ledger.export import making
+from hub.ledger.export import making, tiles
 from hub.ledger.export.making import Signed
 from hub.ledger.export.query import Kind, Query
 from hub.ledger.mirror import Mirror
@@ -180,6 +180,21 @@ def test_a_complete_range_ends_where_it_says(log: OwnLog, bundle: Path, line: in
     without_line(bundle, line)
     signed_anew(bundle, log)
     assert any(said in problem for problem in judged(bundle, log).problems)
+
+
+def test_a_complete_range_between_two_times_is_never_empty(log: OwnLog, tmp_path: Path) -> None:
+    since, until = "2020-01-01T00:00:00.000000Z", "2020-01-02T00:00:00.000000Z"  # before the first entry
+    made = a_bundle(tmp_path / "made", Query(Kind.COMPLETE, since=since, until=until), log)
+    folder = unpacked(made.archive, tmp_path / "out")
+    assert (folder / "indexes.txt").read_text() == "0\n", "the entry beside the range, which shows that it has none"
+    assert judged(folder, log).is_good
+    without_line(folder, 0)
+    proofs = tiles.stream(tiles.needed([], 300), log.log().nodes(300))
+    (folder / "tiles.bin").write_bytes(b"".join(proofs))
+    signed_anew(folder, log)
+    assert judged(folder, log).problems == [
+        "entries.jsonl: a complete range cannot be empty: the entries beside it belong here."
+    ]
 
 
 def test_an_entry_left_out_about_one_subject_leaves_a_gap_in_its_numbers(
