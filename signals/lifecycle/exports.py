@@ -253,10 +253,11 @@ def _finish(export: Export, token: UUID, made: Made, *, at: datetime) -> None:
 def _fail(export: Export, token: UUID, why: str, *, at: datetime) -> None:
     with transaction.atomic():
         rows = Export.objects.filter(id=export.id, lease_token=token, state=ExportState.PENDING.value)
-        if rows.update(
+        if not rows.update(
             state=ExportState.FAILED.value, failure=why[:_FAILURE_CHARACTERS], lease_token=None, lease_until=None
         ):
-            record("export.failed", actor="system:exporter", at=at, subjects=[f"export:{export.id}"])
+            return  # the lease was lost: the folder is its new owner's
+        record("export.failed", actor="system:exporter", at=at, subjects=[f"export:{export.id}"])
     shutil.rmtree(home(export.id), ignore_errors=True)
 
 

@@ -144,6 +144,22 @@ def test_one_that_does_not_verify_is_never_handed_out(log: OwnLog) -> None:
         exports.download(export.id, actor="staff:8", at=now())
 
 
+def test_whoever_lost_the_lease_leaves_its_new_owners_work_alone(log: OwnLog) -> None:
+    before = size_of_ledger()
+    export = asked()
+    lost = exports._claim()
+    assert lost is not None
+    Export.objects.filter(id=export.id).update(lease_until=now() - timedelta(seconds=1))
+    assert exports._claim() is not None
+    home = exports.home(export.id)
+    home.mkdir(parents=True)
+    exports._fail(*lost, "It did not verify.", at=now())
+    export.refresh_from_db()
+    assert export.state == ExportState.PENDING
+    assert home.exists()
+    assert [leaf["action"] for leaf in said(before)] == ["export.asked"]
+
+
 def test_a_full_disk_is_tried_again_later(log: OwnLog, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "a-file").write_text("")
     settings.EXPORTS_DIR = tmp_path / "a-file"
