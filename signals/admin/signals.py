@@ -22,7 +22,7 @@ from signals.admin import held, masks, page_of_signal, values
 from signals.admin.lists import ByIssuer, ByProgramme, ByState, ByType, ListOnly, badge, beside, short, since
 from signals.cases import deciding
 from signals.core.cases import REASONS, CaseKind, Outcome
-from signals.core.opinions import LIFTING_REASONS, RULING_REASONS
+from signals.core.opinions import RULING_REASONS
 from signals.core.states import LIVE, State
 from signals.lifecycle import legal_hold, quarantine, rule
 from signals.models import Signal
@@ -54,12 +54,6 @@ class WhyDisputed(forms.Form):
     reason = forms.ChoiceField(choices=[(reason, reason) for reason in RULING_REASONS])
 
 
-class WhyLifted(forms.Form):
-    """A reason code of docs/standing.md; the author is told it."""
-
-    reason = forms.ChoiceField(choices=[(reason, reason) for reason in LIFTING_REASONS])
-
-
 def _approve(signal: Signal, given: dict[str, Any], who: Who) -> str:
     deciding.decide_held(signal.id, Outcome.APPROVED, **given, **who)
     return f"Signal {short(signal.id)} is approved and goes on to be published."
@@ -88,16 +82,6 @@ def _lift(signal: Signal, given: dict[str, Any], who: Who) -> str:
 def _dispute(signal: Signal, given: dict[str, Any], who: Who) -> str:
     rule.dispute(signal.id, reason=given["reason"], **who)
     return "The signal is restricted: its members may only investigate."
-
-
-def _refute(signal: Signal, given: dict[str, Any], who: Who) -> str:
-    rule.refute(signal.id, reason=given["reason"], **who)
-    return "The signal is refuted and restricted; its author is told why."
-
-
-def _lift_dispute(signal: Signal, given: dict[str, Any], who: Who) -> str:
-    rule.lift(signal.id, reason=given["reason"], **who)
-    return "The dispute is lifted: the signal may be acted on as its author allowed."
 
 
 def is_served(signal: Signal) -> bool:
@@ -155,28 +139,10 @@ class SignalAdmin(ListOnly[Signal]):
             "dispute",
             "Dispute",
             Capability.SIGNALS_TRIAGE,
-            "It is restricted at once while you look into it: whoever had it is told that it may only be investigated.",
+            "It is restricted at once, and whoever had it is told that it may only be investigated; its case decides.",
             _dispute,
             WhyDisputed,
             is_offered=is_served,
-        ),
-        RowVerb(
-            "refute",
-            "Refute",
-            Capability.SIGNALS_TRIAGE,
-            "You found it wrong: it is restricted, and its author is told why.",
-            _refute,
-            WhyDisputed,
-            is_offered=is_served,
-        ),
-        RowVerb(
-            "lift-dispute",
-            "Lift the dispute",
-            Capability.SIGNALS_TRIAGE,
-            "It stands: every dispute said until now counts no more, and it may be acted on as before.",
-            _lift_dispute,
-            WhyLifted,
-            is_offered=lambda signal: is_served(signal) and rule.may_be_lifted(signal),
         ),
         RowVerb(
             "place-legal-hold",

@@ -13,9 +13,10 @@ from hub.staff.roles import Capability, require
 from signals.cases.refusals import CasePaused, CaseTaken, NotIndependent
 from signals.cases.rows import free, is_leased, lease_to, lock_claimed, lock_undecided, note
 from signals.core.cases import HANDED_OVER, LEASE, CaseEventKind, CaseKind, CaseState
-from signals.models import Case, CaseEvent
+from signals.models import Case, CaseEvent, Ruling
 
-# Having done one of these to another case about a signal makes somebody unfit to judge an appeal about it.
+# Having done one of these to another case about a signal makes somebody unfit to judge an appeal about it; so does a
+# ruling on the signal, be it on the signal's page or by deciding this very appeal before it was opened again.
 INVOLVING = (
     CaseEventKind.DECIDED.value,
     CaseEventKind.UNDONE.value,
@@ -108,10 +109,11 @@ def hand_over(case_id: UUID, *, token: UUID, to: User, text: str, actor: str, at
 
 def check_independent(case: Case, actor: str) -> None:
     """Refuses NotIndependent for an appeal about a signal that this person has had a hand in before."""
-    if case.kind != CaseKind.APPEAL:
+    if case.kind != CaseKind.APPEAL or case.signal_id is None:
         return
     others = CaseEvent.objects.filter(case__signal_id=case.signal_id, actor=actor, kind__in=INVOLVING)
-    if others.exclude(case=case).exists():
+    rulings = Ruling.objects.filter(signal_id=case.signal_id, actor=actor)
+    if others.exclude(case=case).exists() or rulings.exists():
         raise NotIndependent("You had a hand in this signal before; an appeal goes to somebody who had not.")
 
 
@@ -129,7 +131,10 @@ SELECT c.id FROM signals_case AS c
    AND (c.kind <> 'appeal' OR NOT EXISTS (
             SELECT FROM signals_case AS other JOIN signals_caseevent AS event ON event.case_id = other.id
              WHERE other.signal_id = c.signal_id AND other.id <> c.id
-               AND event.actor = %(actor)s AND event.kind = ANY (%(involving)s)))
+               AND event.actor = %(actor)s AND event.kind = ANY (%(involving)s)
+            UNION ALL
+            SELECT FROM signals_ruling AS ruling
+             WHERE ruling.signal_id = c.signal_id AND ruling.actor = %(actor)s))
  ORDER BY c.due_at, c.id LIMIT 1
    FOR UPDATE OF c SKIP LOCKED
 """

@@ -138,6 +138,15 @@ def test_an_appeal_goes_to_somebody_who_had_no_hand_in_it(room: Room) -> None:
     assert found is not None
 
 
+def test_who_ruled_on_a_signal_outside_its_cases_does_not_judge_an_appeal_about_it(room: Room) -> None:
+    rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
+    room.appeal()
+    assert claiming.claim_next(actor=ANN, at=now(), kinds=[CaseKind.APPEAL]) is None
+    with pytest.raises(NotIndependent):
+        claiming.claim(room.case().pk, actor=ANN, at=now())
+    assert claiming.claim_next(actor=BEN, at=now(), kinds=[CaseKind.APPEAL]) is not None
+
+
 def test_an_upheld_appeal_reaches_whoever_had_it_and_each_says_what_it_put_right(
     room: Room, recorded: Recorded
 ) -> None:
@@ -187,7 +196,7 @@ def test_what_everybody_was_told_is_not_undone_but_decided_anew(room: Room) -> N
     with pytest.raises(TooLate, match="decide anew"):
         undoing.undo(case.pk, text="", actor=ANN, at=now())
     undoing.reopen(case.pk, text="New papers", actor=ANN, at=now())
-    decide(room.case(), **REJECT)
+    decide(room.case(), BEN, **REJECT)
     assert not RemedyAsked.objects.exists()
     assert [told["outcome"] for told in notices(room.birch, "appeal.decided")] == ["upheld", "rejected"]
 
@@ -234,8 +243,8 @@ def test_if_the_ledger_cannot_be_written_nothing_happened(room: Room, ledger_ref
         open_disputed(at=now())
     room.appeal()
     with ledger_refuses():
-        decide(room.case(), **UPHOLD)
-    decide(room.case(), **UPHOLD)
+        decide(room.case(), BEN, **UPHOLD)
+    decide(room.case(), BEN, **UPHOLD)
     asked = RemedyAsked.objects.get(partner_id=room.birch.partner.pk)
     with ledger_refuses():
         appeals.remedy(asked.pk, member_id=asked.partner_id, did=Remedy.NOTHING_HELD, at=now())
