@@ -32,7 +32,8 @@ from heliograph_client.ledger_verifier import (
 MAX_BODY_BYTES: Final = 256 * 1024
 SIZE_TYPE: Final = "text/x.tlog.size"
 _MOST_HASHES: Final = 63
-_MOST_EVIDENCE: Final = 1_000  # requests kept of each log
+ANOTHER_ROOT: Final = "another root for the same size"
+_MOST_EVIDENCE: Final = 1_000  # requests kept of each log and kind
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS cosigned (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note BLOB);
 CREATE TABLE IF NOT EXISTS evidence (origin TEXT NOT NULL, at TEXT NOT NULL, why TEXT NOT NULL, request BLOB NOT NULL);
@@ -67,7 +68,7 @@ class CosigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What to answer a request with. `is_alarm`: what was asked contradicts what this log said before."""
+    """What to answer a request with. `is_alarm`: the log has signed what contradicts what it said before."""
 
     status: HTTPStatus
     body: bytes = b""
@@ -106,7 +107,7 @@ class Witness:
             return _told(HTTPStatus.FORBIDDEN, "No key that this witness trusts has signed this checkpoint.")
         if old > new.size:
             return _told(HTTPStatus.BAD_REQUEST, "The old size is larger than the checkpoint's.")
-        return self._check_and_store(old, proof, new, encoded, body, at)
+        return self._check_and_store(old, proof, new, encoded, at)
 
     def latest(self, origin_hash: str) -> bytes | None:
         """The newest checkpoint cosigned of the log whose origin has this SHA-256 (hex), with the cosignature."""
@@ -121,13 +122,14 @@ class Witness:
             return list(connection.execute("SELECT origin, size, note FROM cosigned ORDER BY origin"))
 
     def evidence(self) -> list[tuple[str, str, str]]:
-        """Requests under a log's own signature that contradict what was cosigned: origin, when, why; oldest first."""
+        """Requests under a log's own signature that were refused: origin, when, why; the oldest first.
+
+        Only those whose `why` is ANOTHER_ROOT prove that the log contradicts itself.
+        """
         with self._transaction() as connection:
             return list(connection.execute("SELECT origin, at, why FROM evidence ORDER BY rowid"))
 
-    def _check_and_store(
-        self, old: int, proof: list[bytes], new: Checkpoint, encoded: bytes, body: bytes, at: datetime
-    ) -> Answered:
+    def _check_and_store(self, old: int, proof: list[bytes], new: Checkpoint, encoded: bytes, at: datetime) -> Answered:
         """The part that must be one: what was cosigned last is compared, replaced and on disk before the answer."""
         with self._transaction() as connection:
             query = "SELECT size, root FROM cosigned WHERE origin = ?"
@@ -135,13 +137,15 @@ class Witness:
             if old != size:
                 return Answered(HTTPStatus.CONFLICT, f"{size}\n".encode(), SIZE_TYPE)
             if old == new.size and root != new.root:
-                self._keep(connection, new.origin, "another root for the same size", body, at)
+                self._keep(connection, old, proof, new, encoded, ANOTHER_ROOT, at)
                 return Answered(HTTPStatus.CONFLICT, f"{size}\n".encode(), SIZE_TYPE, is_alarm=True)
+            if old == new.size and proof:
+                return _told(HTTPStatus.BAD_REQUEST, "Between a tree and itself there is no proof to send.")
             try:
                 check_consistency(old, new.size, proof, root, new.root)
             except NotVerified as error:
-                self._keep(connection, new.origin, str(error), body, at)
-                return _told(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), is_alarm=True)
+                self._keep(connection, old, proof, new, encoded, str(error), at)
+                return _told(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))  # the log signed no proof: anybody makes one
             line = self.key.line(new.note, at).encode()
             connection.execute(
                 "INSERT INTO cosigned (origin, size, root, note) VALUES (?, ?, ?, ?)"
@@ -150,12 +154,30 @@ class Witness:
             )
         return Answered(HTTPStatus.OK, line)
 
-    def _keep(self, connection: sqlite3.Connection, origin: str, why: str, body: bytes, at: datetime) -> None:
-        """What a log signed and should not have: two such notes together prove it to anybody."""
+    def _keep(
+        self,
+        connection: sqlite3.Connection,
+        old: int,
+        proof: list[bytes],
+        new: Checkpoint,
+        encoded: bytes,
+        why: str,
+        at: datetime,
+    ) -> None:
+        """What a log signed and may not have been free to: each checkpoint once, whatever else was sent with it.
+
+        Another root for the same size proves, together with what was cosigned, to anybody that the log forked. A proof
+        that does not hold proves nothing, since anybody may have made it: such requests take no room from the others.
+        """
+        text = f"\n\n{new.note}\n".encode()
+        lines = b"".join(base64.b64encode(digest) + b"\n" for digest in proof)
+        request = b"old %d\n" % old + lines + b"\n" + _own_lines(encoded, new, self.logs)
+        kind = [new.origin, ANOTHER_ROOT, why == ANOTHER_ROOT]
         connection.execute(
-            "INSERT INTO evidence SELECT ?, ?, ?, ? WHERE (SELECT count(*) FROM evidence WHERE origin = ?) < ?"
-            " AND NOT EXISTS (SELECT 1 FROM evidence WHERE origin = ? AND request = ?)",
-            [origin, at.isoformat(), why, body, origin, _MOST_EVIDENCE, origin, body],
+            "INSERT INTO evidence SELECT ?, ?, ?, ?"
+            " WHERE (SELECT count(*) FROM evidence WHERE origin = ? AND (why = ?) = ?) < ?"
+            " AND NOT EXISTS (SELECT 1 FROM evidence WHERE origin = ? AND (why = ?) = ? AND instr(request, ?) > 0)",
+            [new.origin, at.isoformat(), why, request, *kind, _MOST_EVIDENCE, *kind, text],
         )
 
     @contextmanager
@@ -198,5 +220,5 @@ def _own_lines(encoded: bytes, new: Checkpoint, logs: Iterable[Key]) -> bytes:
     return (new.note + "\n" + "".join(kept)).encode()
 
 
-def _told(status: HTTPStatus, sentence: str, *, is_alarm: bool = False) -> Answered:
-    return Answered(status, f"{sentence}\n".encode(), is_alarm=is_alarm)
+def _told(status: HTTPStatus, sentence: str) -> Answered:
+    return Answered(status, f"{sentence}\n".encode())

@@ -12,7 +12,7 @@ from heliograph_client import keys
 from heliograph_client.cli.profile import Profile, ProfileProblem
 from heliograph_client.cli.screen import Screen
 from heliograph_client.ledger_verifier import SignedNote
-from heliograph_client.witness import CosigningKey, Witness
+from heliograph_client.witness import ANOTHER_ROOT, CosigningKey, Witness
 from heliograph_client.witness_server import WitnessServer
 
 
@@ -76,11 +76,14 @@ def run_show(arguments: argparse.Namespace, profile: Profile, screen: Screen) ->
     for origin, size, note in cosigned:
         screen.say(f"{origin}: {size} entries, root {SignedNote.parse(note).checkpoint().root.hex()}")
     for origin, at, why in evidence:
-        screen.complain(f"{at} {origin} contradicted itself: {why}")
+        said = "contradicted itself" if why == ANOTHER_ROOT else "came with a proof that does not hold"
+        screen.complain(f"{at} {origin} {said}: {why}")
     logs = [{"origin": origin, "size": size, "checkpoint": note.decode()} for origin, size, note in cosigned]
-    contradictions = [{"origin": origin, "at": at, "why": why} for origin, at, why in evidence]
-    screen.document({"vkey": key.vkey(), "logs": logs, "contradictions": contradictions})
-    return 1 if evidence else 0
+    kept = [{"origin": origin, "at": at, "why": why} for origin, at, why in evidence]
+    contradictions = [each for each in kept if each["why"] == ANOTHER_ROOT]
+    unproven = [each for each in kept if each["why"] != ANOTHER_ROOT]
+    screen.document({"vkey": key.vkey(), "logs": logs, "contradictions": contradictions, "unproven": unproven})
+    return 1 if contradictions else 0
 
 
 def _key(profile: Profile) -> CosigningKey:
