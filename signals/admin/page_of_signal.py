@@ -125,7 +125,7 @@ def _standing(signal: Signal, partners: Mapping[int, str]) -> list[tuple[str, ob
         f"{partners.get(report.partner_id, '?')}: {', '.join(report.did)}{f' ({report.basis})' if report.basis else ''}"
         for report in heard.reports
     ]
-    figures = quality_of(signal.issuer_id, programme_id=signal.programme_id, hidden=True).get(signal.indicator_type)
+    figures = quality_of(signal.issuer_id, programme_ids=[signal.programme_id], hidden=True).get(signal.indicator_type)
     return [
         ("Standing", f"{result.all.standing}{', restricted' if result.all.is_restricted else ''}"),
         ("Opinions", "; ".join(said) or "none"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db import connection
@@ -13,8 +14,8 @@ SAMPLE = 5_000
 """Of a partner's signals, the latest so many are looked at, so that the question costs the same for everybody."""
 
 
-def quality_of(partner_id: int, *, programme_id: int | None = None, hidden: bool) -> dict[str, Quality]:
-    """The figures of a partner's latest published signals, by indicator type; in one programme, or in all.
+def quality_of(partner_id: int, *, programme_ids: Collection[int], hidden: bool) -> dict[str, Quality]:
+    """The figures of a partner's latest published signals, by indicator type, in these programmes.
 
     With `hidden` by everything that was said, as analysts may see it; without, by what members may count, for a figure
     that moves with a signal of one's own would tell what the hub hides.
@@ -23,9 +24,9 @@ def quality_of(partner_id: int, *, programme_id: int | None = None, hidden: bool
     query = _TALLY
     for name, column in columns.items():
         query = query.replace(f"/*{name}*/", column)
-    parameters = {
+    parameters: dict[str, Any] = {
         "partner": partner_id,
-        "programme": programme_id,
+        "programmes": list(programme_ids),
         "sample": SAMPLE,
         "hidden": hidden,
         "actions": [each.value for each in ACTIONS],
@@ -66,7 +67,7 @@ _TALLY = """
 WITH sample AS (
     SELECT * FROM signals_signal
      WHERE issuer_id = %(partner)s AND published_at IS NOT NULL
-       AND (%(programme)s::bigint IS NULL OR programme_id = %(programme)s)
+       AND programme_id = ANY (%(programmes)s::bigint[])
      ORDER BY arrival DESC LIMIT %(sample)s
 ), judged AS (
     SELECT sample.*, coalesce(weight./*standing*/ IN ('disputed', 'refuted'), false) AS is_wrong,

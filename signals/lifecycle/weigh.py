@@ -80,7 +80,7 @@ def weigh(ids: Collection[UUID], *, at: datetime) -> None:
         update_fields=["standing", "shown_standing", "is_restricted", "counts", "shown_counts", "at"],
     )
     _record(changed, signals, at=at)
-    _tell([row for row in changed if _is_news(row, before.get(row.signal_id))], signals, at=at)
+    _tell(changed, before, signals, at=at)
     _move(signals, results, at=at)
 
 
@@ -108,10 +108,6 @@ def _differs(row: Weight, before: Mapping[UUID, Weight]) -> bool:
     old = before.get(row.signal_id, _NOTHING)
     counts = [{name: count for name, count in each.counts.items() if count} for each in (row, old)]
     return (row.standing, *_told(row), counts[0]) != (old.standing, *_told(old), counts[1])
-
-
-def _is_news(row: Weight, old: Weight | None) -> bool:
-    return _told(row) != _told(old or _NOTHING)
 
 
 def _record(rows: Collection[Weight], signals: Mapping[UUID, Signal], *, at: datetime) -> None:
@@ -160,19 +156,33 @@ def _shown(result: Weighed) -> str:
     return json.dumps(members, separators=(",", ":"), ensure_ascii=True)[1:-1]
 
 
-def _tell(rows: Collection[Weight], signals: Mapping[UUID, Signal], *, at: datetime) -> None:
-    """Tell authors how many hold what of their signals; of one that is not for the whole programme, only its state."""
-    if not rows:
-        return
+def _tell(
+    changed: Collection[Weight], before: Mapping[UUID, Weight], signals: Mapping[UUID, Signal], *, at: datetime
+) -> None:
+    """Tell authors how many hold what of their signals; of one that is not for the whole programme, only its state.
+
+    An author that may not receive is told whether its signal is restricted and nothing else: whoever says a value to
+    hear that others have it too would read what is not for it.
+    """
+    programmes = {signals[row.signal_id].programme_id for row in changed}
+    readers = {each: {one.partner_id for one in public.members(each, at=at) if one.may_receive} for each in programmes}
     jtis = dict(
-        Statement.objects.filter(id__in=[signals[row.signal_id].statement_id for row in rows]).values_list("id", "jti")
+        Statement.objects.filter(id__in=[signals[row.signal_id].statement_id for row in changed]).values_list(
+            "id", "jti"
+        )
     )
     told: dict[tuple[int, int], list[Json]] = {}
-    for row in rows:
-        signal = signals[row.signal_id]
+    for row in changed:
+        signal, old = signals[row.signal_id], before.get(row.signal_id, _NOTHING)
         facts: dict[str, Any] = {"signal": str(signal.id), "jti": jtis.get(signal.statement_id)}
-        facts |= {"standing": row.shown_standing, "restricted": row.is_restricted}
-        told.setdefault((signal.issuer_id, signal.programme_id), []).append(facts | dict(row.shown_counts))
+        facts |= {"restricted": row.is_restricted}
+        if signal.issuer_id in readers[signal.programme_id]:
+            is_news = _told(row) != _told(old)
+            facts |= {"standing": row.shown_standing, **row.shown_counts}
+        else:
+            is_news = row.is_restricted != old.is_restricted
+        if is_news:
+            told.setdefault((signal.issuer_id, signal.programme_id), []).append(facts)
     for (issuer, programme_id), each in sorted(told.items()):
         slug = public.programme_by_id(programme_id).slug
         notify(issuer, NoticeKind.SIGNAL_WEIGHED, {"programme": slug, "signals": each}, at=at)

@@ -284,6 +284,26 @@ def test_a_signal_that_becomes_one_for_the_whole_programme_is_weighed_again(
     assert (shown["standing"], shown["opinions"]) == ("disputed", {"false-positive": 1})
 
 
+def test_an_author_that_may_not_receive_hears_of_restrictions_alone(
+    acme: Company, birch: Company, cedar: Company, csea: Programme
+) -> None:
+    membership = membership_of(acme, csea)
+    membership.may_receive = False
+    membership.save(update_fields=["may_receive"])
+    value = "https://bad.example/probed"
+    birch.say(birch.sign(birch.signal(value)))
+    identity, jws = said(acme, value=value)
+    assert item(birch, identity)["opinions"] == {"own-signal": 1}
+    assert notices(acme) == []
+    assert acme.http.get("/api/v1/quality").json() == {"types": []}
+    birch.say(birch.opinion(jws, "false-positive"))
+    assert notices(acme) == []
+    cedar.say(cedar.opinion(jws, "false-positive"))
+    [told] = notices(acme)
+    [about] = told["signals"]
+    assert (set(about), about["restricted"]) == ({"signal", "jti", "restricted"}, True)
+
+
 def test_opinions_under_a_key_that_fell_count_no_more_and_what_they_replaced_stands_again(
     acme: Company, birch: Company, cedar: Company
 ) -> None:

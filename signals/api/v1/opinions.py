@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from partners import public
 from partners.api.caller import caller
 from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
@@ -177,9 +178,13 @@ class OwnQuality(Door):
         operation_id="getOwnQuality",
         summary="Read how good one's own signals have proved",
         tags=["opinions"],
+        description="Over the programmes in which the caller may receive: elsewhere it may not read what others said.",
         responses=QualityShape,
         extensions=refuses("missing-scope"),
     )
     def get(self, request: Request) -> Response:
         """By indicator type."""
-        return Response({"types": quality_document(quality_of(caller(request).partner_id, hidden=False))})
+        partner_id = caller(request).partner_id
+        readable = [each for each in public.programmes_of(partner_id, at=timezone.now()) if each.may_receive]
+        figures = quality_of(partner_id, programme_ids=[each.programme_id for each in readable], hidden=False)
+        return Response({"types": quality_document(figures)})
