@@ -28,10 +28,11 @@ from signals.core.refusals import NotFound
 from signals.core.states import LIVE, State
 from signals.lifecycle import rule
 from signals.lifecycle.notices import notify
-from signals.models import Appeal, Case, RemedyAsked, Signal
+from signals.models import Appeal, Case, RemedyAsked, Ruling, Signal
 
 AT_RISK = "at-risk"  # the cause of a case whose signal was restricted when it was opened
 _LIVE = {state.value for state in LIVE}
+_SYSTEM, _FOR_APPEAL = "system:cases", "appeal"  # by whom and why a signal is restricted until its appeal is decided
 _NOTHING = "There is nothing here that this key may see."
 
 
@@ -82,7 +83,7 @@ def appeal(
         record("appeal.received", actor=actor, at=at, subjects=subjects, facts=facts)
         if is_at_risk and signal.state == State.PUBLISHED.value:
             Case.objects.filter(pk=case.pk).update(cause=AT_RISK)
-            rule.dispute(signal.pk, reason="appeal", actor="system:cases", at=at)
+            rule.dispute(signal.pk, reason=_FOR_APPEAL, actor=_SYSTEM, at=at)
     return said
 
 
@@ -155,7 +156,7 @@ def tell_holders(case: Case, *, at: datetime) -> None:
         notify(said.partner_id, NoticeKind.APPEAL_ANSWERED, answered, at=at)
     record(
         "appeal.told",
-        actor="system:cases",
+        actor=_SYSTEM,
         at=at,
         subjects=[f"case:{case.pk}", f"signal:{case.signal_id}"],
         facts={"partners": len(had), "outcome": case.outcome},
@@ -170,8 +171,11 @@ def uphold(case: Case, actor: str, at: datetime) -> None:
 
 
 def reject(case: Case, actor: str, at: datetime) -> None:
-    """The signal stands: what restricted it for the appeal's sake is lifted. In the caller's transaction."""
-    if case.cause == AT_RISK and _is_live(case):
+    """The signal stands: what restricted it for the appeal's sake is lifted, and nobody's ruling since then.
+
+    In the caller's transaction.
+    """
+    if _is_live(case) and _is_restricted_by_appeal(_signal_of(case)):
         signal = Signal.objects.get(pk=_signal_of(case))
         if rule.may_be_lifted(signal):
             rule.lift(signal.pk, reason="confirmed-on-review", actor=actor, at=at)
@@ -180,6 +184,11 @@ def reject(case: Case, actor: str, at: datetime) -> None:
 
 def _is_live(case: Case) -> bool:
     return Signal.objects.filter(pk=_signal_of(case), state__in=_LIVE).exists()
+
+
+def _is_restricted_by_appeal(signal_id: UUID) -> bool:
+    latest = Ruling.objects.filter(signal_id=signal_id).order_by("-number").values_list("actor", "reason").first()
+    return latest == (_SYSTEM, _FOR_APPEAL)
 
 
 def _signal_of(case: Case) -> UUID:

@@ -127,6 +127,14 @@ def test_at_significant_risk_it_is_restricted_until_decided_and_due_within_a_day
     assert room.state() == "published"
 
 
+def test_a_rejected_appeal_lifts_no_ruling_but_its_own(room: Room) -> None:
+    room.appeal(risk="significant")
+    rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
+    decide(room.case(), BEN, **REJECT)
+    assert room.state() == "restricted"
+    assert open_disputed(at=now()) == 1, "what is left of it is a case of its own"
+
+
 def test_an_appeal_goes_to_somebody_who_had_no_hand_in_it(room: Room) -> None:
     dispute = open_case(CaseKind.DISPUTE, signal_id=room.signal.pk, actor="system:cases", at=now())
     talking.comment(dispute.pk, "I know this one", actor=ANN, at=now())
