@@ -88,6 +88,8 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     factors.remove_app(vic, at=now())
     legal_hold.place(signal_id(verdict), reason="file 7", **who)
     dispute(signal_id(verdict), reason=RULING_REASONS[0], **who)
+    add_account("will", [Role.ANALYST], password="will: a long one", **who)
+    number = User.objects.get(username="will").pk
     drain()
 
     with put_back(backup):
@@ -126,6 +128,8 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
         assert "reset_second_factors vic" in said
         assert "readmit_staff robin" in said
         assert browser.get("/admin/").status_code == 302, "a session that had ended goes on"
+        add_account("xenia", [Role.ANALYST], password="xenia: a long one", **who)
+        assert User.objects.get(username="xenia").pk > number, "what will did would be told of another"
         signal = Signal.objects.get(id=signal_id(verdict))
         assert signal.has_legal_hold
         assert signal.state == "restricted"
