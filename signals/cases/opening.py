@@ -99,6 +99,7 @@ def open_held(*, at: datetime) -> int:
 def open_disputed(*, at: datetime) -> int:
     """Open a case for up to 500 served signals that are disputed and have none, nor an appeal; returns how many.
 
+    So for those that partners refuted, but not for those that an analyst did: somebody has looked already.
     The sweep calls it until there are none.
     """
     with connection.cursor() as cursor:
@@ -168,7 +169,11 @@ SELECT signal.id, signal.programme_id, signal.held_reasons, signal.received_at
 _DISPUTED_WITHOUT = """
 SELECT signal.id, signal.programme_id
   FROM signals_weight AS weight JOIN signals_signal AS signal ON signal.id = weight.signal_id
- WHERE weight.standing = 'disputed' AND signal.state IN ('published', 'restricted')
+ WHERE signal.state IN ('published', 'restricted')
+   AND (weight.standing = 'disputed'
+        OR weight.standing = 'refuted'
+           AND coalesce((SELECT ruling.ruled FROM signals_ruling AS ruling WHERE ruling.signal_id = signal.id
+                          ORDER BY ruling.number DESC LIMIT 1), '') <> 'refuted')
    AND NOT EXISTS (SELECT FROM signals_case AS c
                     WHERE c.kind IN ('dispute', 'appeal') AND c.signal_id = signal.id AND c.state <> 'decided')
  ORDER BY weight.at LIMIT %s

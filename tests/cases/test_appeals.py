@@ -222,6 +222,16 @@ def test_a_disputed_signal_gets_a_case_whose_decision_rules(room: Room) -> None:
     assert (open_disputed(at=now()), close_overtaken(at=now())) == (0, 0)
 
 
+def test_a_signal_that_partners_refuted_gets_a_case_and_one_that_an_analyst_did_gets_none(room: Room) -> None:
+    for company in (room.birch, room.cedar):
+        company.say(company.opinion(room.jws, "false-positive"))
+    assert Weight.objects.get(signal_id=room.signal.pk).standing == "refuted"
+    assert (open_disputed(at=now()), open_disputed(at=now())) == (1, 0)
+    assert close_overtaken(at=now()) == 0
+    decide(Case.objects.get(), outcome=Outcome.UPHELD, reason="benign-value")
+    assert open_disputed(at=now()) == 0
+
+
 def test_the_case_of_a_dispute_that_is_over_is_closed(room: Room) -> None:
     rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
     open_disputed(at=now())
