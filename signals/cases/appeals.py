@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from hub.ledger.leaf import Json
 from hub.ledger.record import record
 from partners import public
 from partners.public import MembershipFacts
@@ -30,7 +31,7 @@ from signals.lifecycle import rule
 from signals.lifecycle.notices import notify
 from signals.models import Appeal, Case, RemedyAsked, Ruling, Signal
 
-AT_RISK = "at-risk"  # the cause of a case whose signal was restricted when it was opened
+AT_RISK = "at-risk"  # the cause of a case in which somebody is said to be at significant risk
 _LIVE = {state.value for state in LIVE}
 _SYSTEM, _FOR_APPEAL = "system:cases", "appeal"  # by whom and why a signal is restricted until its appeal is decided
 _NOTHING = "There is nothing here that this key may see."
@@ -47,8 +48,10 @@ def appeal(
 ) -> Appeal:
     """Appeal against a signal of the member's programme that it may see, its own included; twice is once.
 
-    Where the person is said to be at significant risk, the signal is restricted until the case is decided, within a
-    day. Refuses NotFound, in the same words for what there is not and for what the member may not see.
+    Where the person is said to be at significant risk, be it the second time, the case is decided within a day, and the
+    signal is restricted until then, unless an appeal of this member about it was rejected before.
+
+    Refuses NotFound, in the same words for what there is not and for what the member may not see.
     """
     signal = Signal.objects.filter(pk=signal_id, programme_id=member.programme_id, published_at__isnull=False).first()
     if signal is None or not _may_see(signal, member.partner_id) or signal.state == State.PURGED.value:
@@ -77,11 +80,14 @@ def appeal(
             },
         )
         if not is_new:
-            return said
+            if said.is_at_risk or not is_at_risk:
+                return said
+            said.is_at_risk = True
+            said.save(update_fields=["is_at_risk"])
         subjects = [f"appeal:{said.pk}", f"signal:{signal.pk}", actor, f"programme:{member.programme_slug}"]
-        facts = {"reason": reason.value, "evidence": evidence.value, "at_risk": is_at_risk}
+        facts: dict[str, Json] = {"reason": said.reason, "evidence": said.evidence, "at_risk": is_at_risk}
         record("appeal.received", actor=actor, at=at, subjects=subjects, facts=facts)
-        if is_at_risk and signal.state == State.PUBLISHED.value:
+        if is_at_risk and signal.state == State.PUBLISHED.value and not _was_rejected(said):
             Case.objects.filter(pk=case.pk).update(cause=AT_RISK)
             rule.dispute(signal.pk, reason=_FOR_APPEAL, actor=_SYSTEM, at=at)
     return said
@@ -184,6 +190,12 @@ def reject(case: Case, actor: str, at: datetime) -> None:
 
 def _is_live(case: Case) -> bool:
     return Signal.objects.filter(pk=_signal_of(case), state__in=_LIVE).exists()
+
+
+def _was_rejected(said: Appeal) -> bool:
+    """Whether this partner has appealed before and was told that the signal stands."""
+    before = Appeal.objects.filter(signal_id=said.signal_id, partner_id=said.partner_id)
+    return before.filter(case__outcome=Outcome.REJECTED.value).exists()
 
 
 def _is_restricted_by_appeal(signal_id: UUID) -> bool:

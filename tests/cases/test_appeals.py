@@ -127,6 +127,29 @@ def test_at_significant_risk_it_is_restricted_until_decided_and_due_within_a_day
     assert room.state() == "published"
 
 
+def test_that_there_is_significant_risk_may_be_said_later(room: Room, recorded: Recorded) -> None:
+    first = room.appeal().json()
+    again = room.appeal(risk="significant").json()
+    assert again["reference"] == first["reference"]
+    assert again["due_at"] < first["due_at"]
+    assert room.state() == "restricted"
+    assert room.appeal().json() == room.appeal(risk="significant").json() == again, "it is not unsaid, and said once"
+    received = [event["facts"]["at_risk"] for event in recorded() if event["action"] == "appeal.received"]
+    assert received == [False, True]
+    decide(room.case(), **REJECT)
+    assert room.state() == "published"
+
+
+def test_who_was_rejected_does_not_restrict_the_signal_by_appealing_again(room: Room) -> None:
+    room.appeal(risk="significant")
+    decide(room.case(), **REJECT)
+    room.appeal(risk="significant")
+    assert room.state() == "published"
+    assert Case.objects.get(state="waiting").due_at < now() + timedelta(hours=25), "it is judged within the day"
+    room.appeal(room.birch, risk="significant")
+    assert room.state() == "restricted", "another partner was not rejected"
+
+
 def test_a_rejected_appeal_lifts_no_ruling_but_its_own(room: Room) -> None:
     room.appeal(risk="significant")
     rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
