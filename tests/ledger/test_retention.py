@@ -9,8 +9,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections
 
-from hub.ledger import checkpoints, retention, tree
+from hub.ledger import checkpoints, leaf, retention, tree
+from hub.ledger.export.making import Made, Order, make
+from hub.ledger.export.own_log import own_log
+from hub.ledger.export.query import InvalidExport, Kind, Query
 from hub.ledger.mirror import Mirror
+from hub.ledger.models import Reading
 from hub.ledger.sequence import drain
 from hub.ledger.tlog.proofs import check_inclusion
 from tests.ledger.growing import grow, leaf_hashes, sign
@@ -31,7 +35,7 @@ def small_partitions(ledger: Mirror) -> None:
                 )
             cursor.execute("INSERT INTO ledger_leaf SELECT * FROM ledger_leaf_000000")
     if len(leaf_hashes()) < 1100:
-        grow(1100 - len(leaf_hashes()))
+        grow(1100 - len(leaf_hashes()), about=("partner:birch",))
     sign()
 
 
@@ -69,7 +73,7 @@ def test_what_the_tile_store_lacks_or_has_otherwise_stays(small_partitions: None
 
 
 def test_what_goes_is_recorded_and_what_stays_is_still_proven(
-    small_partitions: None, capsys: pytest.CaptureFixture[str]
+    small_partitions: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hashes = leaf_hashes()
     run("--below", "512", "--yes", "--reason", "two years")
@@ -91,3 +95,34 @@ def test_what_goes_is_recorded_and_what_stays_is_still_proven(
     assert [each.table for each in retention.partitions()][:1] == ["small_2"]
     grow(1)
     sign()
+    exports_that_need_what_went_are_refused(tmp_path)
+
+
+def exports_that_need_what_went_are_refused(tmp_path: Path) -> None:
+    minimum = checkpoints.minimum_index()
+    edge = sequenced_at(minimum)
+    for number, query in enumerate(
+        [
+            Query(Kind.COMPLETE),
+            Query(Kind.COMPLETE, since=edge),  # the entry beside it went
+            Query(Kind.FILTERED, partner="birch"),
+            Query(Kind.FILTERED, partner="birch", since=edge),
+        ]
+    ):
+        with pytest.raises(InvalidExport, match=f"needs leaves below index {minimum}, which are no longer kept"):
+            export(tmp_path / f"refused-{number}", query)
+    grow(2, about=("partner:birch",))
+    grow(2, about=("partner:cedar",))
+    size = sign().size
+    later = sequenced_at(size - 4)
+    assert export(tmp_path / "complete", Query(Kind.COMPLETE, since=later)).counts["matching"] == 4
+    assert export(tmp_path / "birch", Query(Kind.FILTERED, partner="birch", since=later)).counts["matching"] == 2
+    assert export(tmp_path / "cedar", Query(Kind.FILTERED, partner="cedar")).counts["matching"] == 2
+
+
+def export(home: Path, query: Query) -> Made:
+    return make(home, Order(query, {}, []), own_log(), beat=lambda step, done, total: None)
+
+
+def sequenced_at(index: int) -> str:
+    return leaf.decode(bytes(Reading.objects.get(index=index).entry)).sequenced_at

@@ -20,6 +20,7 @@ from typing import BinaryIO, Protocol, TypeAlias
 
 import msgspec
 
+from hub.ledger import checkpoints
 from hub.ledger import leaf as leaves
 from hub.ledger.export import selection, tiles, views
 from hub.ledger.export.query import InvalidExport, Kind, Query
@@ -179,6 +180,7 @@ class _Entries:
         with self.work.growing(state, names) as growing:
             self.files = growing.files
             if state.next < 0:
+                self._check_kept(before)
                 state.counts = dict.fromkeys(("entries", "matching", "opened"), 0)
                 self.files[CSV].write(views.csv_header().encode())
                 self._add_one(before)
@@ -192,6 +194,12 @@ class _Entries:
             state.stage = "tiles"
             growing.keep(self.end)
         beat("entries", total, total)
+
+    def _check_kept(self, before: int | None) -> None:
+        minimum = checkpoints.minimum_index()
+        if not selection.is_kept(self.order.query, self.first, before, self.size, minimum=minimum):
+            why = f"It needs leaves below index {minimum}, which are no longer kept; ask for a later span of time."
+            raise InvalidExport(why, pointer="/since")
 
     def _add_piece(self, start: int, end: int) -> None:
         count = 0

@@ -9,6 +9,7 @@ import msgspec
 from django.db import connection
 
 from hub.ledger.export.query import Kind, Query
+from hub.ledger.leaf import Leaf
 
 Found: TypeAlias = "tuple[int, bytes]"  # a leaf's index and its exact bytes
 _PAGE = 1_000  # rows held at a time: of the largest leaves, 64 MB
@@ -19,6 +20,7 @@ class _Sequenced(msgspec.Struct):
 
 
 _when = msgspec.json.Decoder(_Sequenced)
+_mentions = msgspec.json.Decoder(Leaf)
 
 
 def first_since(time: str, size: int) -> int:
@@ -82,6 +84,24 @@ def neighbours(query: Query, first: int, end: int, size: int) -> tuple[int | Non
     else:
         before = after = None
     return (before if query.since is not None else None), (after if query.until is not None else None)
+
+
+def is_kept(query: Query, first: int, before: int | None, size: int, *, minimum: int) -> bool:
+    """Whether no leaf below `minimum`, with which retention has parted, is one that the bundle must have.
+
+    `before` is the neighbour before the span's `first`. About a single subject, numbers must begin with it or with 1.
+    """
+    subject = query.numbered_subject
+    if query.kind is Kind.COMPLETE:
+        return (first if before is None else before) >= minimum
+    if minimum == 0 or subject is None or before is not None:
+        return True
+    nearest = _nearest(
+        "SELECT min(index) FROM ledger_reading WHERE subjects @> %s AND index >= %s AND index < %s",
+        *(subject, first, size),
+    )
+    entry = one(nearest) if nearest is not None else None
+    return entry is None or any(each.id == subject and each.n == 1 for each in _mentions.decode(entry).subjects)
 
 
 def _nearest(statement: str, subject: str, *bounds: int) -> int | None:
