@@ -69,7 +69,7 @@ def what_would_go(*, below: int | None = None, before: datetime | None = None) -
         is_old = (below is not None and each.end <= below) or (
             before is not None and each.newest is not None and each.newest < before
         )
-        if not is_old or each.end > covered:
+        if not is_old or each.end >= covered:
             break
         going.append(each)
     return going

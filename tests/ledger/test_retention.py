@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,15 @@ def test_a_dry_run_says_what_would_go_and_nothing_does(
     assert "nothing to part with" in capsys.readouterr().out
     assert checkpoints.minimum_index() == 0
     assert len(retention.partitions()) == 5
+
+
+def test_the_newest_leaf_never_goes_also_where_it_fills_its_partition(
+    small_partitions: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = checkpoints.latest()
+    assert signed is not None
+    monkeypatch.setattr(checkpoints, "latest", lambda: replace(signed, size=1024))
+    assert [each.table for each in retention.what_would_go(below=1024)] == ["small_0"]
 
 
 def test_what_the_tile_store_lacks_or_has_otherwise_stays(small_partitions: None, tmp_path: Path) -> None:
