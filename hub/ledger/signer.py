@@ -2,8 +2,8 @@
 
 The order makes each half-done step harmless. Tiles first: nobody asks for tiles that no checkpoint needs. Then the
 proof that the tree continues the last one signed, the signature, and at once the file beside the mirror: from then on
-no restored database can lead to another history. Then the row, by which it is published; a signer that was killed
-before finds the file and writes the row. Witnesses are asked last, and nothing waits for them.
+no restored database can lead to another history. Then the same beside the tiles, and the row, by which it is published;
+a signer that was killed before finds the file and writes the row. Witnesses are asked last, and nothing waits for them.
 """
 
 from __future__ import annotations
@@ -102,9 +102,11 @@ class Signer:
                 f"The ledger of {size} leaves does not continue the last checkpoint that was signed: {why} Leaves were"
                 " changed, or the database is another one. Nothing is signed until the right database is back."
             ) from why
+        is_beside_tiles = self._put_beside_tiles(signed)
         self._publish(signed)
         self.signed = time.monotonic()
-        self._tidy(known, signed)
+        if is_beside_tiles:
+            self._tidy(known, signed)
         return signed
 
     def _tree(self) -> tuple[int, bytes]:
@@ -172,10 +174,18 @@ class Signer:
             [checkpoints.origin(), signed.size, signed.root, signed.note, signed.signed_at],
         )
 
+    def _put_beside_tiles(self, signed: Known) -> bool:
+        """Before others see it, for whoever loses mirror and database at once; it may fail, and the next one comes."""
+        try:
+            self.store.replace(CHECKPOINT, signed.note)
+        except StoreAway as error:
+            _log.warning("signer.store-away", error=type(error.__cause__ or error).__name__)
+            return False
+        return True
+
     def _tidy(self, before: Known | None, signed: Known) -> None:
         """What may fail without harm: it is done again with the next checkpoint."""
         try:
-            self.store.replace(CHECKPOINT, signed.note)
             if before is not None:
                 self.writer.drop_partials(before.size, signed.size)
         except StoreAway as error:

@@ -170,6 +170,15 @@ def test_a_database_put_back_from_a_backup_signs_nothing_until_it_has_caught_up(
     assert_one_history()
 
 
+def test_what_is_published_already_lies_beside_the_tiles(ledger: Mirror) -> None:
+    grow(2)
+    with pytest.raises(KeyboardInterrupt):
+        sign(dying("_publish", before=True))
+    known = LastSigned().read()
+    assert known is not None
+    assert tile_store().get("checkpoint") == known.note
+
+
 def test_tiles_of_leaves_that_were_lost_before_they_were_signed_are_replaced(ledger: Mirror) -> None:
     grow(2)
     sign()
