@@ -21,6 +21,7 @@ from hub.ledger.actions import ACTIONS
 from hub.ledger.models import Reading
 from hub.staff.roles import Capability, require
 from hub.staff.site import site
+from hub.staff.step_up import require_fresh
 from partners import public
 from signals.admin.lists import ByPartner, ByProgramme, ListOnly, beside, short
 from signals.admin.page_of_signal import channel_shown
@@ -139,6 +140,7 @@ class Questions(ListOnly[DisclosedMinute]):
 
     def _report(self, request: HttpRequest) -> HttpResponse:
         self._asks(request)
+        require_fresh(request)  # it is an export
         form = Asked(request.GET or None)
         report = form.report() if form.is_bound and form.is_valid() else None
         if report is None:

@@ -7,18 +7,23 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from hub.ledger import leaf
 from hub.ledger.models import Reading
 from hub.ledger.sequence import drain
+from hub.staff import factors
 from hub.staff.roles import Role
+from hub.staff.sessions import GENERATION
 from signals.lifecycle.reveal import reveal
 from signals.lifecycle.roll_up import roll_up
 from signals.models import DisclosedMinute
 from tests.admin.scene import Scene, a_person, a_scene, at_the_desk
 from tests.companies import now
+from tests.staff.authenticators import an_app_of
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 PAGES = ("recipients", "report", "shown", "retention", "partner")
@@ -66,6 +71,23 @@ def test_who_received_a_signal_and_the_same_as_a_file(
     assert str(scene.published.id) in file.content.decode()
     for wrong in ({"signals": "no id"}, {"issuer": "nobodys"}):
         assert "errornote" in client.get(address, wrong).content.decode()
+
+
+def test_the_file_of_recipients_is_an_export_and_asks_for_a_fresh_second_factor(scene: Scene) -> None:
+    address, client, una = reverse("admin:signals_disclosedminute_report"), Client(), a_person("una", Role.AUDITOR)
+    an_app_of(una, at=now())
+    una = User.objects.get(pk=una.pk)
+    client.force_login(una)
+    session = client.session
+    session[GENERATION] = factors.generation(una)
+    session.save()
+    asked = client.get(address, {"issuer": "acme-social"})
+    assert not asked["Content-Type"].startswith("text/csv")
+    assert "Is it you?" in asked.content.decode()
+    session = client.session
+    session["proved_at"] = now().isoformat()
+    session.save()
+    assert client.get(address, {"issuer": "acme-social"})["Content-Type"].startswith("text/csv")
 
 
 def test_what_an_analyst_was_shown(scene: Scene) -> None:
