@@ -139,11 +139,14 @@ def read(event: CaseEvent) -> dict[str, str]:
 
 
 def _seal(case: Case, said: Mapping[str, str], *, at: datetime) -> bytes:
-    """Under the month in which its signal's value becomes unreadable: what is written about it must not outlive it."""
+    """Under the month in which its signal's value becomes unreadable, so that it does not outlive it.
+
+    What is written later, when that month's key may be destroyed, is sealed under the month of its writing.
+    """
     scope, moment = "hub", at
     if case.signal_id is not None:
         signal = Signal.objects.values_list("programme_id", "expires_at").get(pk=case.signal_id)
-        scope, moment = f"programme:{public.programme_by_id(signal[0]).slug}", signal[1]
+        scope, moment = f"programme:{public.programme_by_id(signal[0]).slug}", max(signal[1], at)
     whole = "\x00".join(f"{name}={value.replace(chr(0), '')}" for name, value in said.items())
     return keyring.sealer(scope, keyring.month_of(moment)).seal(whole.encode(), context=_context(case.pk))
 

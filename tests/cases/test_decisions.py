@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
+from hub.vault import keyring
 from signals.cases import claiming, deciding, talking, undoing
 from signals.cases.opening import open_case, open_held
 from signals.cases.refusals import (
@@ -127,6 +130,19 @@ def test_a_held_signal_without_a_case_is_decided_all_the_same(cedar: Company) ->
     [signal] = hold_many(cedar, 1)
     deciding.decide_held(signal.pk, Outcome.REFUSED, reason="flood", policy=POLICY, actor=ANN, at=now())
     assert Case.objects.get().reason == "flood"
+
+
+def test_what_is_written_after_its_signals_month_is_destroyed_is_kept_under_its_own(
+    case: Case, settings: Settings, tmp_path: Path
+) -> None:
+    settings.KEYS_DIR = tmp_path / "keys"  # what is destroyed here is destroyed for nobody else
+    assert case.signal_id is not None
+    expires = Signal.objects.get(pk=case.signal_id).expires_at
+    talking.comment(case.pk, "While it ran", actor=ANN, at=now())
+    keyring.destroy_period("programme:csea", keyring.month_of(expires))
+    talking.comment(case.pk, "Its author asks", actor=ANN, at=expires + timedelta(days=40))
+    said = CaseEvent.objects.filter(case=case, kind="commented").order_by("pk")
+    assert [read(event)["comment"] for event in said] == ["[erased]", "Its author asks"]
 
 
 @pytest.mark.parametrize("how", [APPROVE, REFUSE], ids=["approved", "refused"])
