@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db import transaction
+
 from partners import public
+from signals.lifecycle.settle import hold
 from signals.models import Endpoint
 
 
@@ -26,4 +29,6 @@ def mark_leaving(*, at: datetime) -> int:
         member = members[partner, programme]
         if member.state == "ended" or generation not in {None, member.generation}:
             marked.append(identity)
-    return Endpoint.objects.filter(id__in=marked).update(is_leaving=True)
+    with transaction.atomic():
+        hold(marked)
+        return Endpoint.objects.filter(id__in=marked).update(is_leaving=True)

@@ -24,7 +24,7 @@ from signals.lifecycle.disclose import Reader, Shown, items_of, look, record_sho
 from signals.lifecycle.letters import Post, channel_of
 from signals.lifecycle.notices import tell_reset
 from signals.lifecycle.render_notices import notice_posts
-from signals.lifecycle.settle import release, stuck, switch_off
+from signals.lifecycle.settle import hold, release, stuck, switch_off
 from signals.lifecycle.shared_pages import SharedPage, SharedPages, Sheet
 from signals.lifecycle.walk import START, Place, a_walk, is_spent
 from signals.models import Endpoint, Head, Walk
@@ -200,6 +200,7 @@ class _Programme:
 
     def _take_off(self, found: Sequence[Range]) -> list[Range]:
         """Write down where each stands and what it is shown; without its lease (paused, changed, overtaken) nothing."""
+        hold([each.endpoint.id for each in found])
         columns: list[list[Any]] = [
             [each.endpoint.id for each in found],
             [each.place.walk.pk for each in found],

@@ -48,6 +48,7 @@ def settle(landed: Sequence[Landed], *, at: datetime) -> None:
     landed = [(post, _answered(post, outcome)) for post, outcome in landed]
     steps = [_step(post, outcome, at=at) for post, outcome in landed]
     with transaction.atomic():
+        hold([step.endpoint_id for step in steps])
         held = _apply(steps, at=at)
         for post, outcome in landed:
             if post.endpoint.id in held:
@@ -55,10 +56,20 @@ def settle(landed: Sequence[Landed], *, at: datetime) -> None:
         _note(landed, held, at=at)
 
 
+def hold(endpoint_ids: Sequence[UUID]) -> None:
+    """Lock these rows by id, as whoever changes several does: two in other orders would wait for each other."""
+    if len(endpoint_ids) > 1:
+        rows = Endpoint.objects.select_for_update(no_key=True).filter(id__in=endpoint_ids).order_by("id")
+        list(rows.values_list("id"))
+
+
 def release(endpoints: Sequence[Endpoint], token: UUID, *, wait: timedelta = timedelta()) -> None:
     """Give leases back unused; the endpoints wait for so long by the database's clock, as do all waits here."""
-    rows = Endpoint.objects.filter(id__in=[endpoint.id for endpoint in endpoints], lease_token=token)
-    rows.update(lease_token=None, lease_until=None, next_attempt_at=Now() + wait)
+    ids = [endpoint.id for endpoint in endpoints]
+    with transaction.atomic():
+        hold(ids)
+        rows = Endpoint.objects.filter(id__in=ids, lease_token=token)
+        rows.update(lease_token=None, lease_until=None, next_attempt_at=Now() + wait)
 
 
 def stuck(endpoint: Endpoint, token: UUID, error: Exception) -> None:

@@ -114,7 +114,7 @@ def _build(hub: rig.Rig, size: int) -> int:
 def _replay_all(targets: Sequence[Target]) -> float:
     """Begin every walk anew in one commit; returns the moment before it."""
     with transaction.atomic():
-        for target in targets:
+        for target in sorted(targets, key=lambda each: each.id):  # in the order in which everybody locks several
             replay(target.id, partner_id=target.partner_id, since=None, actor=ACTOR, at=now())
         return time.monotonic()
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import combinations
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from partners import public
 from partners.models import Programme
 from signals.compliance.minutes import waiting
 from signals.lifecycle import roll_up, verify
 from signals.lifecycle.deliver import claim_due, deliver_due
-from signals.lifecycle.endpoints import add_endpoint
+from signals.lifecycle.endpoints import add_endpoint, replay
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.publish import publish
 from signals.lifecycle.quarantine import revoke_compromised_key, settle_fallen_keys
+from signals.lifecycle.render import render
 from signals.lifecycle.verify import verify_next
 from signals.models import (
     Attempt,
@@ -177,6 +179,33 @@ def test_a_deliverer_that_was_overtaken_changes_nothing() -> None:
     settled = Attempt.objects.filter(endpoint=endpoint).order_by("id").values_list("settled", flat=True)
     assert sorted(settled) == [False, True, True]
     assert claim_due(limit=10)[0] == []
+
+
+def test_who_changes_several_endpoints_and_a_deliverer_of_the_same_do_not_wait_for_each_other() -> None:
+    programme, acme, birch = two()
+    has_first, is_taking_off = Event(), Event()
+    with Receiver(accepts()) as receiver:
+        endpoints = [hook(programme, birch, receiver.url) for _ in range(2)]
+        first, last = sorted(endpoints, key=lambda endpoint: endpoint.id)
+        acme.say(acme.sign(acme.signal(programme=programme.slug)))
+        claimed, token = claim_due(limit=2)
+        assert {endpoint.id for endpoint in claimed} == {first.id, last.id}
+
+        def replay_both() -> None:
+            with transaction.atomic():
+                replay(first.id, partner_id=birch.partner.pk, since=None, actor="partner:birch", at=now())
+                has_first.set()
+                is_taking_off.wait(10)
+                time.sleep(0.3)  # until it waits for the first, with or without the last in its hands
+                replay(last.id, partner_id=birch.partner.pk, since=None, actor="partner:birch", at=now())
+
+        def take_off() -> int:
+            has_first.wait(10)
+            is_taking_off.set()
+            return len(render(sorted(claimed, key=lambda endpoint: endpoint.id, reverse=True), token=token, at=now()))
+
+        [_, rendered] = at_once(replay_both, take_off)
+    assert rendered == 0  # a walk anew takes the lease away
 
 
 ENDS = ("publish", "withdraw", "expire", "fall")
