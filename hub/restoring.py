@@ -48,8 +48,9 @@ from signals.lifecycle.endpoints import remove_endpoint, stop_again
 from signals.lifecycle.notices import tell_restored
 from signals.lifecycle.quarantine import revoke_compromised_key
 from signals.lifecycle.reapply import hold_again, purge_again, withdraw_again
-from signals.lifecycle.rule import dispute, refute
+from signals.lifecycle.rule import dispute, refute, undo
 from signals.models import Endpoint, Ruling
+from signals.voices import standing_ruling
 
 ACTOR = "system:restore"
 _ACCOUNTS_SINCE = 10_000  # more than were ever enrolled between a backup and its restore
@@ -232,9 +233,17 @@ def _hold(said: _Said, at: datetime) -> str | None:
 
 def _rule_again(said: _Said, at: datetime) -> None:
     identity, ruling = UUID(said.subjects["signal"]), str(said.facts["ruling"])
+    here = Ruling.objects.filter(signal_id=identity)
+    again = here.filter(ruled=ruling, actor=ACTOR).exclude(
+        number__in=here.filter(undoes__isnull=False).values("undoes")
+    )
     verb = {"disputed": dispute, "refuted": refute}.get(ruling)  # one that was lifted since is a person's to lift again
-    if verb and not Ruling.objects.filter(signal_id=identity, ruled=ruling, actor=ACTOR).exists():
+    if verb and not again.exists():
         verb(identity, reason=str(said.facts["reason"]), actor=ACTOR, at=at)
+    elif ruling == "undone" and not again.exists():  # once for each signal: what is left standing is the safer side
+        stands = standing_ruling(identity)
+        if stands is not None and stands.ruled == said.facts["of"]:
+            undo(stands, actor=ACTOR, at=at)
 
 
 def _after(said: _Said) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Exists, OuterRef
 
 from signals.core.opinions import SIGNAL_ALONE, Opinion
 from signals.core.standing import Ruling, Voice, Weight, for_members, threshold_of, weigh
 from signals.distrust import HAS_FALLEN
+from signals.models import Ruling as RulingRow
 from signals.models import Signal
 
 Counts = dict[str, dict[str, int]]
@@ -83,6 +85,13 @@ def weighed(signal: Signal, heard: Heard, *, gates: Mapping[str, object]) -> Wei
     )
 
 
+def standing_ruling(signal_id: UUID) -> RulingRow | None:
+    """What analysts last ruled on a signal and nobody has taken back."""
+    rulings = RulingRow.objects.filter(signal_id=signal_id, undoes__isnull=True)
+    undone = RulingRow.objects.filter(undoes=OuterRef("number"))
+    return rulings.exclude(Exists(undone)).order_by("-number").first()
+
+
 def standing_statements(table: str, partner_id: int, signal_ids: Collection[UUID]) -> set[UUID]:
     """Of a partner's opinions or outcomes (their table) about these signals, the statements that stand."""
     query = _LATEST.replace("/*columns*/", "statement_id").replace("/*table*/", table)
@@ -123,10 +132,16 @@ SELECT signal_id, partner_id, /*columns*/
 _OPINIONS = _LATEST.replace("/*columns*/", "held, received_at").replace("/*table*/", "signals_opinion")
 _OUTCOMES = _LATEST.replace("/*columns*/", "did, basis").replace("/*table*/", "signals_outcome")
 
-_RULINGS = """
-SELECT DISTINCT ON (signal_id) signal_id, ruled, at FROM signals_ruling
- WHERE signal_id = ANY (%s) ORDER BY signal_id, number DESC
+RULING_STANDS = """
+       ruling.ruled <> 'undone'
+   AND NOT EXISTS (SELECT 1 FROM signals_ruling AS back WHERE back.undoes = ruling.number)
 """
+"""Of a ruling named `ruling`: that nobody took it back. The latest such counts."""
+
+_RULINGS = f"""
+SELECT DISTINCT ON (ruling.signal_id) ruling.signal_id, ruling.ruled, ruling.at FROM signals_ruling AS ruling
+ WHERE ruling.signal_id = ANY (%s) AND {RULING_STANDS} ORDER BY ruling.signal_id, ruling.number DESC
+"""  # noqa: S608  constants
 
 # Own observations of others, out and undisputed. Named `signal` for the question whether its key has fallen.
 _SAME_VALUE = f"""

@@ -186,7 +186,8 @@ ACTIONS: dict[str, Action] = {
     ),
     "signal.revised": Action("A signal got a new revision by its author."),
     "signal.ruled": Action(
-        "An analyst disputed or refuted a signal, or lifted its dispute; holds the reason code.", mirrored=True
+        "An analyst disputed or refuted a signal, lifted its dispute, or took that back; holds the reason code.",
+        mirrored=True,
     ),
     "signal.standing": Action("A signal was weighed: its standing and how many hold what of it and did what about it."),
     "signal.weighed": Action("Signals moved in the feed because their standing changed."),

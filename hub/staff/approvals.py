@@ -25,6 +25,7 @@ from hub.staff.models import Approval, ApprovalState
 from hub.staff.roles import Capability, Who, has, require
 
 _AT_ONCE = 200  # proposals that one call of the sweep lets expire
+_SYSTEM = "system:approvals"
 
 Description: TypeAlias = Sequence[tuple[str, str]]  # what stands before the second person: a name and a fact, in lines
 
@@ -36,6 +37,8 @@ class Act:
     `describe` says in full what will happen to what, with nothing in it that needs revealing, and says the same as long
     as nothing that matters has changed: no ages, no counts that grow. `hold` locks the rows it reads, so that nothing
     changes between the last look and the act. `perform` makes one call to a verb and returns the sentence to show.
+    `lapse` lets go of whatever waits for the proposal, in the transaction that refuses or withdraws it or lets it
+    expire; the proposal says by then which of these it is.
     """
 
     name: str  # dotted: "staff.set-roles"
@@ -45,6 +48,7 @@ class Act:
     perform: Callable[[Approval, Who], str]
     describe: Callable[[Approval], Description]
     hold: Callable[[Approval], object] = lambda approval: None  # noqa: ARG005  nothing but the proposal itself
+    lapse: Callable[[Approval, Who], object] = lambda approval, who: None  # noqa: ARG005  nothing waits for it
 
 
 ACTS: dict[str, Act] = {}
@@ -147,6 +151,7 @@ def refuse(approval_id: UUID, *, by: User, reason: str, at: datetime) -> None:
             _check_is_somebody_else(approval, decider)
             _decide(approval, ApprovalState.REFUSED, by=decider, answer=_reason(reason), at=at)
             _record("approval.refused", approval, actor=f"staff:{decider.pk}", at=at, said=approval.answer)
+            _lapse(approval, Who(actor=f"staff:{decider.pk}", at=at))
     if is_late:
         raise _too_late(approval)
 
@@ -159,6 +164,7 @@ def withdraw(approval_id: UUID, *, by: User, at: datetime) -> None:
             raise NotOwnProposal("Only who proposed it withdraws it; you may refuse it.")
         _decide(approval, ApprovalState.WITHDRAWN, by=by, answer="", at=at)
         _record("approval.withdrawn", approval, actor=f"staff:{by.pk}", at=at)
+        _lapse(approval, Who(actor=f"staff:{by.pk}", at=at))
 
 
 def expire_proposals(*, at: datetime) -> int:
@@ -250,8 +256,15 @@ def _let_expire(approval: Approval, *, at: datetime) -> bool:
     if approval.expires_at > at:
         return False
     _decide(approval, ApprovalState.EXPIRED, by=None, answer="", at=at)
-    _record("approval.expired", approval, actor="system:approvals", at=at)
+    _record("approval.expired", approval, actor=_SYSTEM, at=at)
+    _lapse(approval, Who(actor=_SYSTEM, at=at))
     return True
+
+
+def _lapse(approval: Approval, who: Who) -> None:
+    act = ACTS.get(approval.act)  # an act that this version does not know holds nothing either
+    if act is not None:
+        act.lapse(approval, who)
 
 
 def _too_late(approval: Approval) -> NotWaiting:

@@ -29,7 +29,8 @@ from signals.core.refusals import NotFound
 from signals.core.states import LIVE, State
 from signals.lifecycle import rule
 from signals.lifecycle.notices import notify
-from signals.models import Appeal, Case, RemedyAsked, Ruling, Signal
+from signals.models import Appeal, Case, RemedyAsked, Signal
+from signals.voices import standing_ruling
 
 AT_RISK = "at-risk"  # the cause of a case in which somebody is said to be at significant risk
 _LIVE = {state.value for state in LIVE}
@@ -199,8 +200,8 @@ def _was_rejected(said: Appeal) -> bool:
 
 
 def _is_restricted_by_appeal(signal_id: UUID) -> bool:
-    latest = Ruling.objects.filter(signal_id=signal_id).order_by("-number").values_list("actor", "reason").first()
-    return latest == (_SYSTEM, _FOR_APPEAL)
+    latest = standing_ruling(signal_id)
+    return latest is not None and (latest.actor, latest.reason) == (_SYSTEM, _FOR_APPEAL)
 
 
 def _signal_of(case: Case) -> UUID:

@@ -11,6 +11,7 @@ from hub.ledger.record import record_many
 from signals.cases.rows import free, leaf, note
 from signals.core.cases import DUE_WITHIN, CaseEventKind, CaseKind, CaseState, Outcome
 from signals.models import Case, CaseEvent
+from signals.voices import RULING_STANDS
 
 BATCH = 500
 _SYSTEM = "system:cases"
@@ -166,18 +167,19 @@ SELECT signal.id, signal.programme_id, signal.held_reasons, signal.received_at
  ORDER BY signal.arrival LIMIT %s
 """
 
-_DISPUTED_WITHOUT = """
+_DISPUTED_WITHOUT = f"""
 SELECT signal.id, signal.programme_id
   FROM signals_weight AS weight JOIN signals_signal AS signal ON signal.id = weight.signal_id
  WHERE signal.state IN ('published', 'restricted')
    AND (weight.standing = 'disputed'
         OR weight.standing = 'refuted'
-           AND coalesce((SELECT ruling.ruled FROM signals_ruling AS ruling WHERE ruling.signal_id = signal.id
+           AND coalesce((SELECT ruling.ruled FROM signals_ruling AS ruling
+                          WHERE ruling.signal_id = signal.id AND {RULING_STANDS}
                           ORDER BY ruling.number DESC LIMIT 1), '') <> 'refuted')
    AND NOT EXISTS (SELECT FROM signals_case AS c
                     WHERE c.kind IN ('dispute', 'appeal') AND c.signal_id = signal.id AND c.state <> 'decided')
  ORDER BY weight.at LIMIT %s
-"""
+"""  # noqa: S608  constants
 
 _OVERTAKEN = """
 SELECT c.id FROM signals_case AS c

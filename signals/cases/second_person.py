@@ -11,13 +11,14 @@ from django.db import transaction
 
 from hub.staff import approvals
 from hub.staff.approvals import Act
-from hub.staff.models import Approval
+from hub.staff.models import Approval, ApprovalState
 from hub.staff.roles import Capability, Who
 from partners import public
 from signals.cases.claiming import check_independent
 from signals.cases.deciding import check, decide, needs_second_person, settle
 from signals.cases.refusals import CaseDecided
 from signals.cases.rows import free, lock, lock_claimed, lock_undecided, note
+from signals.cases.talking import go_on
 from signals.core.cases import CaseEventKind, CaseKind, CaseState, Outcome, PauseReason
 from signals.core.standing import Standing
 from signals.lifecycle.moves import lock_signals
@@ -103,6 +104,15 @@ def _perform(approval: Approval, who: Who) -> str:
     return f"The case is decided: {outcome.value}."
 
 
+def _lapse(approval: Approval, who: Who) -> None:
+    """The case goes on by itself, with the reason of whoever refused, unless somebody resumed it before."""
+    case = lock(_case_id(approval))
+    waiting = Approval.objects.filter(act=approval.act, subject=approval.subject, state=ApprovalState.WAITING.value)
+    if case.pause_reason != PauseReason.SECOND_PERSON or waiting.exists():  # another proposal: it waits for that one
+        return
+    go_on(case, facts={"proposal": approval.state}, text=approval.answer, **who)
+
+
 UPHOLD = approvals.register(
     Act(
         name="case.uphold",
@@ -112,5 +122,6 @@ UPHOLD = approvals.register(
         perform=_perform,
         describe=_describe,
         hold=_hold,
+        lapse=_lapse,
     )
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 
+from hub.ledger.leaf import Json
 from signals.cases.refusals import CasePaused, CaseTaken, InvalidDecision
 from signals.cases.rows import free, is_leased, lock, lock_undecided, note
 from signals.core.cases import PAUSES, CaseEventKind, CaseState, PauseReason
@@ -46,8 +48,15 @@ def resume(case_id: UUID, *, actor: str, at: datetime) -> Case:
         case = lock_undecided(case_id)
         if case.state != CaseState.PAUSED or case.paused_at is None:
             return case
-        stood = max(at - case.paused_at, at - at)
-        case.state, case.paused_at, case.pause_reason = CaseState.WAITING.value, None, ""
-        case.due_at += stood
-        note(case, CaseEventKind.RESUMED, actor=actor, at=at, facts={"seconds": int(stood.total_seconds())})
+        go_on(case, facts={}, text="", actor=actor, at=at)
     return case
+
+
+def go_on(case: Case, *, facts: Mapping[str, Json], text: str, actor: str, at: datetime) -> None:
+    """Let the clock of a paused case, locked by the caller, go on."""
+    assert case.paused_at is not None
+    stood = max(at - case.paused_at, timedelta())
+    case.state, case.paused_at, case.pause_reason = CaseState.WAITING.value, None, ""
+    case.due_at += stood
+    said = {"seconds": int(stood.total_seconds()), **facts}
+    note(case, CaseEventKind.RESUMED, actor=actor, at=at, facts=said, text=text)

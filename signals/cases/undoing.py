@@ -13,8 +13,10 @@ from signals.cases.deciding import Effect
 from signals.cases.refusals import CaseTaken, InvalidDecision, TooLate
 from signals.cases.rows import lock, note
 from signals.core.cases import DUE_WITHIN, UNDO_WITHIN, CaseEventKind, CaseKind, CaseState, Outcome
+from signals.core.refusals import CannotMove
 from signals.lifecycle import review, rule
 from signals.models import Case
+from signals.voices import standing_ruling
 
 
 def undo(case_id: UUID, *, text: str, actor: str, at: datetime) -> Case:
@@ -87,10 +89,13 @@ def _hold_again(case: Case, actor: str, at: datetime) -> None:
     review.hold_again(case.signal_id, actor=actor, at=at)
 
 
-def _dispute_again(case: Case, actor: str, at: datetime) -> None:
+def _take_back(case: Case, actor: str, at: datetime) -> None:
+    """The ruling that the decision made, if it is the last word still: partners' disputes weigh as they did before."""
     assert case.signal_id is not None
-    reason = case.reason if case.outcome == Outcome.UPHELD else "no-violation-found"
-    rule.dispute(case.signal_id, reason=reason, actor=actor, at=at)
+    ruling = standing_ruling(case.signal_id)
+    if ruling is None or (ruling.actor, ruling.at) != (case.decided_by, case.decided_at):
+        raise CannotMove("Somebody has ruled on the signal since: the decision stands. You may open the case again.")
+    rule.undo(ruling, actor=actor, at=at)
 
 
 def _is_told(case: Case, actor: str, at: datetime) -> None:
@@ -101,8 +106,8 @@ def _is_told(case: Case, actor: str, at: datetime) -> None:
 UNDOES: Final[Mapping[tuple[CaseKind, Outcome], Effect]] = {
     (CaseKind.HOLD, Outcome.APPROVED): _hold_again,
     (CaseKind.HOLD, Outcome.REFUSED): _hold_again,
-    (CaseKind.DISPUTE, Outcome.UPHELD): _dispute_again,
-    (CaseKind.DISPUTE, Outcome.REJECTED): _dispute_again,
+    (CaseKind.DISPUTE, Outcome.UPHELD): _take_back,
+    (CaseKind.DISPUTE, Outcome.REJECTED): _take_back,
     (CaseKind.APPEAL, Outcome.UPHELD): _is_told,
     (CaseKind.APPEAL, Outcome.REJECTED): _is_told,
     (CaseKind.QUALITY, Outcome.ACTED): _nothing,

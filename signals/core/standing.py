@@ -24,11 +24,12 @@ class Standing(StrEnum):
 
 
 class Ruling(StrEnum):
-    """What an analyst decided; the latest counts."""
+    """What an analyst decided; the latest that was not undone counts."""
 
     DISPUTED = "disputed"
     REFUTED = "refuted"
     LIFTED = "lifted"  # the signal stands, and disputes said before count no more
+    UNDONE = "undone"  # takes the ruling before it back; itself it weighs nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""An analyst decides about a signal's standing: it is disputed, refuted, or a dispute is lifted; acts at once."""
+"""An analyst rules on a signal's standing: disputed, refuted, the dispute lifted; or takes that back. Acts at once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from signals.lifecycle.moves import lock_signals
 from signals.lifecycle.notices import notify
 from signals.lifecycle.weigh import weigh
 from signals.models import Ruling, Signal, Weight
+from signals.voices import standing_ruling
 
 
 def dispute(signal_id: UUID, *, reason: str, actor: str, at: datetime) -> Signal:
@@ -44,6 +45,20 @@ def lift(signal_id: UUID, *, reason: str, actor: str, at: datetime) -> Signal:
     return _rule(signal_id, Ruled.LIFTED, reason, LIFTING_REASONS, actor=actor, at=at)
 
 
+def undo(ruling: Ruling, *, actor: str, at: datetime) -> Signal:
+    """Take a ruling back: the signal is where it would be without it, and what was ruled before counts again.
+
+    Refuses CannotMove unless the signal is served and this is the last word on it: who ruled since, knew of it.
+    """
+    with transaction.atomic():
+        signal = _served(ruling.signal_id)
+        if standing_ruling(signal.id) != ruling:
+            raise CannotMove("Somebody has ruled on the signal since, or took this back already: it stays as it is.")
+        _put_down(signal, Ruled.UNDONE, ruling.reason, actor=actor, at=at, undoes=ruling)
+    signal.refresh_from_db()
+    return signal
+
+
 def may_be_lifted(signal: Signal) -> bool:
     """Whether anybody disputes it."""
     weight = Weight.objects.filter(signal_id=signal.id).values_list("standing", "is_restricted").first()
@@ -54,18 +69,33 @@ def _rule(signal_id: UUID, ruled: Ruled, reason: str, allowed: tuple[str, ...], 
     if reason not in allowed:
         raise ParameterInvalid(f"The reason is one of: {', '.join(allowed)}.", parameter="reason")
     with transaction.atomic():
-        signal = lock_signals([signal_id]).get(signal_id)
-        if signal is None or signal.state not in LIVE:
-            raise CannotMove("The signal is not served at present.")
+        signal = _served(signal_id)
         if ruled is Ruled.LIFTED and not may_be_lifted(signal):
             raise CannotMove("Nobody disputes the signal.")
-        Ruling.objects.create(signal_id=signal.id, ruled=ruled.value, reason=reason, actor=actor, at=at)
-        programme = public.programme_by_id(signal.programme_id).slug
-        facts = {"ruling": ruled.value, "reason": reason}
-        subjects = [f"signal:{signal.id}", f"programme:{programme}"]
-        record("signal.ruled", actor=actor, at=at, subjects=subjects, facts=facts)
-        told = {"programme": programme, "signal": str(signal.id), **facts}
-        notify(signal.issuer_id, NoticeKind.SIGNAL_DISPUTED, told, at=at)
-        weigh([signal.id], at=at)
+        _put_down(signal, ruled, reason, actor=actor, at=at)
     signal.refresh_from_db()
     return signal
+
+
+def _served(signal_id: UUID) -> Signal:
+    signal = lock_signals([signal_id]).get(signal_id)
+    if signal is None or signal.state not in LIVE:
+        raise CannotMove("The signal is not served at present.")
+    return signal
+
+
+def _put_down(
+    signal: Signal, ruled: Ruled, reason: str, *, actor: str, at: datetime, undoes: Ruling | None = None
+) -> None:
+    """Write a ruling on a locked signal down, in the ledger too, tell the author, and weigh the signal anew."""
+    back = undoes.number if undoes is not None else None
+    Ruling.objects.create(signal_id=signal.id, ruled=ruled.value, reason=reason, actor=actor, at=at, undoes=back)
+    programme = public.programme_by_id(signal.programme_id).slug
+    facts = {"ruling": ruled.value, "reason": reason}
+    if undoes is not None:
+        facts["of"] = undoes.ruled
+    subjects = [f"signal:{signal.id}", f"programme:{programme}"]
+    record("signal.ruled", actor=actor, at=at, subjects=subjects, facts=facts)
+    told = {"programme": programme, "signal": str(signal.id), **facts}
+    notify(signal.issuer_id, NoticeKind.SIGNAL_DISPUTED, told, at=at)
+    weigh([signal.id], at=at)

@@ -85,7 +85,7 @@ class Retraction(models.Model):
 
 
 class Ruling(models.Model):
-    """What an analyst decided about a signal's standing; the latest counts."""
+    """What an analyst decided about a signal's standing; the latest that was not undone counts."""
 
     number = models.BigAutoField(primary_key=True)
     signal_id = models.UUIDField(db_index=True)
@@ -93,12 +93,18 @@ class Ruling(models.Model):
     reason = models.CharField(max_length=32)  # a closed word
     actor = models.CharField(max_length=80)
     at = models.DateTimeField()
+    undoes = models.BigIntegerField(null=True, unique=True)  # the number of the ruling that this one takes back
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(ruled__in=[each.value for each in Ruled]), name="a_ruling_is_a_known_one"
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ruled=Ruled.UNDONE.value, undoes__isnull=False)
+                | ~models.Q(ruled=Ruled.UNDONE.value) & models.Q(undoes__isnull=True),
+                name="what_is_undone_names_the_ruling_it_takes_back",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -14,11 +14,13 @@ from hub.staff.roles import Role
 from signals.cases import appeals, claiming, deciding, second_person, talking, undoing
 from signals.cases.opening import close_overtaken, open_case, open_disputed
 from signals.cases.refusals import NeedsSecondPerson, NotIndependent, TooLate
+from signals.cases.rows import read
 from signals.core.cases import CaseKind, Outcome, Remedy
+from signals.core.refusals import CannotMove
 from signals.lifecycle import rule
 from signals.lifecycle.notices import post_notices
 from signals.lifecycle.weigh import weigh
-from signals.models import Case, RemedyAsked, Signal, Weight
+from signals.models import Case, CaseEvent, RemedyAsked, Signal, Weight
 from tests.admin.scene import a_person
 from tests.builders import a_programme
 from tests.cases.conftest import LedgerRefuses, Recorded
@@ -245,6 +247,38 @@ def test_a_disputed_signal_gets_a_case_whose_decision_rules(room: Room) -> None:
     assert (open_disputed(at=now()), close_overtaken(at=now())) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "reason", "decided"),
+    [(Outcome.REJECTED, "unfounded-dispute", "unreviewed"), (Outcome.UPHELD, "benign-value", "refuted")],
+)
+def test_an_undone_decision_on_a_dispute_leaves_the_signal_exactly_where_it_was(
+    room: Room, outcome: Outcome, reason: str, decided: str
+) -> None:
+    def stands() -> tuple[str, str]:
+        return room.state(), Weight.objects.get(signal_id=room.signal.pk).standing
+
+    room.birch.say(room.birch.opinion(room.jws, "false-positive"))
+    assert stands() == ("published", "disputed"), "one dispute restricts nothing"
+    open_disputed(at=now())
+    case = decide(Case.objects.get(), outcome=outcome, reason=reason)
+    assert stands()[1] == decided
+    undoing.undo(case.pk, text="", actor=BEN, at=now())
+    assert stands() == ("published", "disputed")
+    assert close_overtaken(at=now()) == 0
+
+
+def test_a_decision_on_a_dispute_that_was_ruled_over_since_is_not_undone(room: Room) -> None:
+    rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
+    open_disputed(at=now())
+    case = decide(Case.objects.get(), outcome=Outcome.REJECTED, reason="unfounded-dispute")
+    rule.dispute(room.signal.pk, reason="account-closed", actor=BEN, at=now())
+    with pytest.raises(CannotMove, match="ruled on the signal since"):
+        undoing.undo(case.pk, text="", actor=ANN, at=now())
+    assert room.state() == "restricted"
+    case.refresh_from_db()
+    assert case.outcome == "rejected"
+
+
 def test_a_signal_that_partners_refuted_gets_a_case_and_one_that_an_analyst_did_gets_none(room: Room) -> None:
     for company in (room.birch, room.cedar):
         company.say(company.opinion(room.jws, "false-positive"))
@@ -354,3 +388,47 @@ def test_nothing_is_proposed_without_the_ledger(room: Room, ledger_refuses: Ledg
         propose(case)
     assert not Approval.objects.exists()
     assert room.case().state == "waiting"
+
+
+def test_a_case_goes_on_by_itself_when_what_was_proposed_comes_to_nothing(room: Room) -> None:
+    rosa, otto = a_person("rosa", Role.ANALYST), a_person("otto", Role.ANALYST)
+    propose(corroborated(room))
+    approvals.refuse(Approval.objects.get().pk, by=otto, reason="They are no twins", at=now())
+    assert (room.case().state, room.case().pause_reason) == ("waiting", "")
+    resumed = CaseEvent.objects.filter(kind="resumed").order_by("-pk")
+    assert (resumed[0].facts["proposal"], resumed[0].actor) == ("refused", f"staff:{otto.pk}")
+    assert read(resumed[0]) == {"comment": "They are no twins"}
+
+    propose(claiming.claim(room.case().pk, actor=f"staff:{rosa.pk}", at=now()))
+    approvals.withdraw(Approval.objects.get(state="waiting").pk, by=rosa, at=now())
+    assert (room.case().state, resumed[0].facts["proposal"]) == ("waiting", "withdrawn")
+
+    propose(claiming.claim(room.case().pk, actor=f"staff:{rosa.pk}", at=now()))
+    due = room.case().due_at
+    assert approvals.expire_proposals(at=now() + timedelta(days=30)) == 1
+    assert (room.case().state, resumed[0].facts["proposal"]) == ("waiting", "expired")
+    assert room.case().due_at > due + timedelta(days=29), "its clock stood still meanwhile"
+
+
+def test_a_case_that_was_taken_up_again_or_waits_for_another_proposal_stays_as_it_is(room: Room) -> None:
+    rosa, otto = a_person("rosa", Role.ANALYST), a_person("otto", Role.ANALYST)
+    propose(corroborated(room))
+    first = Approval.objects.get()
+    talking.resume(room.case().pk, actor=ANN, at=now())
+    version = room.case().version
+    propose(claiming.claim(room.case().pk, actor=f"staff:{rosa.pk}", at=now()))
+    approvals.refuse(first.pk, by=otto, reason="The other one", at=now())
+    assert (room.case().state, room.case().version) == ("paused", version + 2)
+    talking.resume(room.case().pk, actor=ANN, at=now())
+    approvals.withdraw(Approval.objects.get(state="waiting").pk, by=rosa, at=now())
+    assert (room.case().state, room.case().version) == ("waiting", version + 3)
+
+
+def test_if_the_ledger_cannot_be_written_neither_proposal_nor_case_goes_on(
+    room: Room, ledger_refuses: LedgerRefuses
+) -> None:
+    otto = a_person("otto", Role.ANALYST)
+    propose(corroborated(room))
+    with ledger_refuses():
+        approvals.refuse(Approval.objects.get().pk, by=otto, reason="no", at=now())
+    assert (room.case().state, Approval.objects.get().state) == ("paused", "waiting")

@@ -39,8 +39,9 @@ from signals.lifecycle import legal_hold
 from signals.lifecycle.endpoints import add_endpoint, change_endpoint, disable_endpoint, stop_again
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.purge import purge_due
-from signals.lifecycle.rule import dispute
+from signals.lifecycle.rule import dispute, refute, undo
 from signals.models import Endpoint, Notice, Signal, Walk
+from signals.voices import standing_ruling
 from tests.builders import a_programme
 from tests.companies import Company, a_company, another_key, now, signal_id
 from tests.journeys.backups import back_up, put_back
@@ -88,6 +89,10 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     factors.remove_app(vic, at=now())
     legal_hold.place(signal_id(verdict), reason="file 7", **who)
     dispute(signal_id(verdict), reason=RULING_REASONS[0], **who)
+    refute(signal_id(verdict), reason=RULING_REASONS[0], **who)
+    refuted = standing_ruling(signal_id(verdict))
+    assert refuted is not None
+    undo(refuted, **who)
     add_account("will", [Role.ANALYST], password="will: a long one", **who)
     number = User.objects.get(username="will").pk
     drain()
@@ -132,7 +137,9 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
         assert User.objects.get(username="xenia").pk > number, "what will did would be told of another"
         signal = Signal.objects.get(id=signal_id(verdict))
         assert signal.has_legal_hold
-        assert signal.state == "restricted"
+        ruling = standing_ruling(signal.id)
+        assert ruling is not None
+        assert (signal.state, ruling.ruled) == ("restricted", "disputed"), "what was undone is undone"
         later = now() + timedelta(days=4000)
         expire_due(at=later)
         assert purge_due(at=later + timedelta(days=4000)) == 0

@@ -44,6 +44,7 @@ from signals.lifecycle.notices import forget_notices
 from signals.lifecycle.quarantine import settle_fallen_keys
 from signals.lifecycle.roll_up import roll_up
 from signals.models import Case, Endpoint, RemedyAsked, Signal
+from signals.voices import standing_ruling
 from tests.admin.scene import a_person, misp_list
 from tests.api.routes import Operation, operations
 from tests.builders import (
@@ -261,6 +262,9 @@ def signals_verbs(watch: Watch, acme: Company, birch: Company, cedar: Company) -
         rule.dispute(live.id, reason="appeal", at=now(), **STAFF)
         rule.refute(live.id, reason="appeal", at=now(), **STAFF)
         rule.lift(live.id, reason="corrected", at=now(), **STAFF)
+        lifted = standing_ruling(live.id)
+        assert lifted is not None
+        rule.undo(lifted, at=now(), **STAFF)
     with watch.door("the register of governments' requests"):
         request = note_request(Asker.COURT, "DE", Wanted.REMOVAL, received_at=now(), at=now(), **STAFF)
         decide_request(request.id, Decision.REFUSED, at=now(), **STAFF)

@@ -18,6 +18,7 @@ from signals.lifecycle.notices import post_notices
 from signals.lifecycle.quarantine import clear, revoke_compromised_key, settle_fallen_keys
 from signals.lifecycle.weigh import weigh_next
 from signals.models import Opinion, Outcome, Retraction, Ruling, Signal, Statement, ToWeigh, Weight
+from signals.voices import standing_ruling
 from tests.builders import KeyPair, a_programme
 from tests.companies import Company, a_company, another_key, membership_of, now, settle
 from tests.lifecycle.conftest import LedgerRefuses, Recorded
@@ -430,6 +431,43 @@ def test_an_analyst_restricts_refutes_and_lifts_and_the_author_reads_why(
     assert item(birch, identity)["standing"] == "disputed"  # said after it was lifted
 
 
+def test_a_ruling_taken_back_leaves_what_was_said_and_ruled_before(
+    acme: Company, birch: Company, cedar: Company, recorded: Recorded
+) -> None:
+    identity, jws = said(acme)
+
+    def last() -> Ruling:
+        found = standing_ruling(identity)
+        assert found is not None
+        return found
+
+    def undo(ruling: Ruling) -> tuple[str, str]:
+        rule.undo(ruling, actor="staff:8", at=now())
+        shown = item(birch, identity)
+        return shown["state"], shown["standing"]
+
+    rule.dispute(identity, reason="appeal", actor="staff:7", at=now())
+    disputed = last()
+    rule.refute(identity, reason="appeal", actor="staff:7", at=now())
+    with pytest.raises(CannotMove, match="ruled on the signal since"):
+        undo(disputed)
+    assert undo(last()) == ("restricted", "disputed")
+    assert last() == disputed, "the ruling before it counts again"
+    assert undo(disputed) == ("published", "unreviewed")
+    with pytest.raises(CannotMove, match="took this back already"):
+        undo(disputed)
+    birch.say(birch.opinion(jws, "false-positive"))
+    cedar.say(cedar.opinion(jws, "outdated"))
+    assert item(birch, identity)["state"] == "restricted"
+    rule.lift(identity, reason="corrected", actor="staff:7", at=now())
+    assert item(birch, identity)["state"] == "published"
+    assert undo(last()) == ("restricted", "disputed"), "partners' disputes count again, and nothing but those"
+    assert [event["facts"].get("of") for event in recorded() if event["action"] == "signal.ruled"] == [
+        *(None, None, "refuted", "disputed", None, "lifted")
+    ]
+    assert [each["ruling"] for each in notices(acme, "signal.disputed")][-1] == "undone"
+
+
 def test_what_is_not_served_or_not_disputed_is_not_ruled_on(acme: Company) -> None:
     identity, jws = said(acme)
     for verb, reason in ((rule.lift, "corrected"), (rule.dispute, "corrected"), (rule.lift, "appeal")):
@@ -447,3 +485,8 @@ def test_if_the_ledger_cannot_be_written_nothing_is_ruled(acme: Company, ledger_
         rule.dispute(identity, reason="appeal", actor="staff:7", at=now())
     assert not Ruling.objects.exists()
     assert Signal.objects.get().state == State.PUBLISHED.value
+    rule.dispute(identity, reason="appeal", actor="staff:7", at=now())
+    with ledger_refuses(), transaction.atomic():
+        rule.undo(Ruling.objects.get(), actor="staff:7", at=now())
+    assert Ruling.objects.count() == 1
+    assert Signal.objects.get().state == State.RESTRICTED.value
