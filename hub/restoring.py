@@ -20,7 +20,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 
-from hub.ledger import rebuild, serving
+from hub.ledger import rebuild, retention, serving
 from hub.ledger.epochs import record_restored, renew_epoch
 from hub.ledger.leaf import Leaf
 from hub.ledger.mirror import Mirror
@@ -74,13 +74,34 @@ def restore(*, size: int, at: datetime) -> Restored:
     """Apply the mirror's leaves from index `size` on, renew the epoch, bring lost leaves back, put the mirror aside.
 
     `size` is the restored tree's. May be run again when it was interrupted: every verb it calls changes nothing twice,
-    and the leaves come back only after all that the journal says beyond `size` was applied. Raises CannotRebuild and
-    StoreAway before anything was done.
+    and the leaves come back only after all that the journal says beyond `size` was applied. Raises CannotRebuild, also
+    while a sequencer is at work, and StoreAway, both before anything was done.
     """
-    missing = rebuild.plan()
-    result = Restored()
-    mirror = Mirror()
-    for index, leaf in mirror.journal(size):
+    with rebuild.alone() as sequencer:
+        missing = rebuild.plan()
+        result = Restored()
+        mirror = Mirror()
+        minimum = _apply(mirror.journal(size), result, at=at)
+        with transaction.atomic():
+            Session.objects.all().delete()  # those that ended since would go on
+            _skip_account_numbers()
+            result.epoch = renew_epoch("restored", actor=ACTOR, at=at)
+            record_restored(actor=ACTOR, at=at, brought_back=missing.leaves if missing else 0)
+            tell_restored(epoch=result.epoch, at=at)
+        if missing:
+            result.brought_back = rebuild.carry_out(missing, sequencer)
+        again = retention.lying_below(minimum)
+        if again:
+            retention.part_with(again, reason="restored", actor=ACTOR, at=at)
+        mirror.archive(at=at)
+    serving.forget()
+    return result
+
+
+def _apply(journal: Iterable[tuple[int, Leaf]], result: Restored, *, at: datetime) -> int:
+    """Do again what each leaf says; returns the minimum index to which leaves were parted with, 0 for none."""
+    minimum = 0
+    for index, leaf in journal:
         apply = _VERBS.get(leaf.action)
         if apply is None:
             continue
@@ -92,17 +113,9 @@ def restore(*, size: int, at: datetime) -> Restored:
             result.applied[leaf.action] = result.applied.get(leaf.action, 0) + 1
             if isinstance(sentence, str) and sentence not in result.stopped:
                 result.stopped.append(sentence)
-    with transaction.atomic():
-        Session.objects.all().delete()  # those that ended since would go on
-        _skip_account_numbers()
-        result.epoch = renew_epoch("restored", actor=ACTOR, at=at)
-        record_restored(actor=ACTOR, at=at, brought_back=missing.leaves if missing else 0)
-        tell_restored(epoch=result.epoch, at=at)
-    if missing:
-        result.brought_back = rebuild.carry_out(missing)
-    mirror.archive(at=at)
-    serving.forget()
-    return result
+            if isinstance(sentence, int):
+                minimum = max(minimum, sentence)
+    return minimum
 
 
 def _skip_account_numbers() -> None:
@@ -288,6 +301,7 @@ _VERBS: dict[str, Callable[[_Said, datetime], object]] = {
         said.subjects["key"], partner_slug=said.subjects["partner"], actor=ACTOR, at=at
     ),
     "key.revoked": _revoke_key,
+    "ledger.minimum-raised": lambda said, at: int(str(said.facts["minimum_index"])),  # noqa: ARG005  parted when all are back
     "legal-hold.placed": _hold,
     "membership.changed": _change_membership,
     "membership.ended": lambda said, at: end_membership(

@@ -131,7 +131,8 @@ ACTIONS: dict[str, Action] = {
     "key.revoked": Action("A partner's signing key was revoked as compromised.", mirrored=True, to_partner=True),
     "ledger.key-rotated": Action("The ledger got a new key to sign checkpoints with; holds the vkey."),
     "ledger.minimum-raised": Action(
-        "The oldest leaves were parted with after their files were checked: entries below the minimum index are gone."
+        "The oldest leaves were parted with after their files were checked: entries below the minimum index are gone.",
+        mirrored=True,
     ),
     "ledger.row-unreadable": Action("An outbox row was no event of ours; holds its SHA-256 and its length."),
     "legal-hold.lifted": Action("A legal hold on a signal was lifted: it is purged when its time comes."),

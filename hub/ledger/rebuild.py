@@ -7,7 +7,8 @@ was committed after the backup is; nobody was ever shown it.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,7 +23,7 @@ from hub.ledger.tlog.merkle import Frontier, leaf_hash
 from hub.ledger.tlog.tiles import TILE_WIDTH
 
 _AT_ONCE = 16  # bundles in a transaction
-_LOCK_SECONDS = 15.0
+_LOCK_SECONDS = 5.0
 
 
 class CannotRebuild(RuntimeError):
@@ -67,23 +68,34 @@ def plan(connect: Connect = connect, *, last: LastSigned | None = None, store: T
     return Plan(frontier.size, known)
 
 
-def carry_out(plan: Plan, connect: Connect = connect, *, store: TileStore | None = None) -> int:
+@contextmanager
+def alone(connect: Connect = connect) -> Iterator[Sequencer]:
+    """Be the one sequencer of this database, as long as it is brought up to date. Raises CannotRebuild after 5 s."""
+    with Sequencer(connect) as sequencer:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while not sequencer.try_lock():
+            if time.monotonic() > deadline:
+                raise CannotRebuild("A sequencer is at work on this database: stop it, then run this again.")
+            time.sleep(0.1)
+        yield sequencer
+
+
+def carry_out(plan: Plan, sequencer: Sequencer, *, store: TileStore | None = None) -> int:
     """Write the missing leaves, move frontier and running numbers on, and drop waiting events that are leaves by now.
 
-    Returns how many leaves came back. Killed anywhere, it goes on where it was when it is planned and run again.
+    `sequencer` is `alone`. Returns how many leaves came back. Killed anywhere, it goes on where it was when it is
+    planned and run again.
     """
     store = store or tile_store()
-    with Sequencer(connect) as sequencer:
-        _take_lock(sequencer)
-        connection = sequencer.connection
-        made = 0
-        while (size := _frontier(connection).size) < plan.known.size:
-            connection.execute("SELECT ledger_make_room()")
-            room = (size // PARTITION + 2) * PARTITION
-            end = min((size // TILE_WIDTH + _AT_ONCE) * TILE_WIDTH, plan.known.size, room)
-            with connection.transaction():
-                made += _add(connection, store, plan.known.size, end)
-        return made
+    connection = sequencer.connection
+    made = 0
+    while (size := _frontier(connection).size) < plan.known.size:
+        connection.execute("SELECT ledger_make_room()")
+        room = (size // PARTITION + 2) * PARTITION
+        end = min((size // TILE_WIDTH + _AT_ONCE) * TILE_WIDTH, plan.known.size, room)
+        with connection.transaction():
+            made += _add(connection, store, plan.known.size, end)
+    return made
 
 
 def _add(connection: psycopg.Connection[tuple[object, ...]], store: TileStore, size: int, end: int) -> int:
@@ -137,11 +149,3 @@ def _frontier(connection: psycopg.Connection[tuple[object, ...]]) -> Frontier:
     assert isinstance(size, int)
     assert isinstance(hashes, bytes)
     return Frontier.unpacked(size, hashes)
-
-
-def _take_lock(sequencer: Sequencer) -> None:
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while not sequencer.try_lock():
-        if time.monotonic() > deadline:
-            raise CannotRebuild("A sequencer is at work on this database: stop it, then run this again.")
-        time.sleep(0.1)

@@ -75,6 +75,11 @@ def what_would_go(*, below: int | None = None, before: datetime | None = None) -
     return going
 
 
+def lying_below(minimum: int) -> list[Partition]:
+    """The attached partitions below a minimum index that was published already: a backup had them still."""
+    return [each for each in partitions() if each.end <= minimum] if minimum else []
+
+
 def check(partition: Partition, *, size: int, store: TileStore | None = None) -> None:
     """Make sure that the store has every leaf of a partition, as the tree of `size` leaves commits to it.
 

@@ -10,14 +10,15 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections
 
-from hub.ledger import checkpoints, leaf, retention, tree
+from hub.ledger import checkpoints, leaf, rebuild, retention, tree
 from hub.ledger.export.making import Made, Order, make
 from hub.ledger.export.own_log import own_log
 from hub.ledger.export.query import InvalidExport, Kind, Query
 from hub.ledger.mirror import Mirror
 from hub.ledger.models import Reading
-from hub.ledger.sequence import drain
+from hub.ledger.sequence import Sequencer, connect, drain
 from hub.ledger.tlog.proofs import check_inclusion
+from tests.journeys.backups import back_up, put_back
 from tests.ledger.growing import grow, leaf_hashes, sign
 
 PARTITION = 512
@@ -83,9 +84,10 @@ def test_what_the_tile_store_lacks_or_has_otherwise_stays(small_partitions: None
 
 
 def test_what_goes_is_recorded_and_what_stays_is_still_proven(
-    small_partitions: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_partitions: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashes = leaf_hashes()
+    backup = back_up()
     run("--below", "512", "--yes", "--reason", "two years")
     assert "The minimum index is 512. Detached: small_0." in capsys.readouterr().out
     assert checkpoints.minimum_index() == 512
@@ -106,6 +108,24 @@ def test_what_goes_is_recorded_and_what_stays_is_still_proven(
     grow(1)
     sign()
     exports_that_need_what_went_are_refused(tmp_path)
+    monkeypatch.setattr(rebuild, "_LOCK_SECONDS", 0.2)
+    what_went_does_not_come_back_with_a_backup(backup)
+
+
+def what_went_does_not_come_back_with_a_backup(backup: str) -> None:
+    minimum, size = checkpoints.minimum_index(), len(leaf_hashes())
+    with put_back(backup):
+        assert checkpoints.minimum_index() == 0
+        with connect() as elsewhere:
+            at_work = Sequencer(lambda: elsewhere)
+            assert at_work.try_lock()
+            with pytest.raises(CommandError, match="A sequencer is at work"):
+                call_command("restored", "--yes")
+            assert checkpoints.minimum_index() == 0
+        call_command("restored", "--yes")
+        assert checkpoints.minimum_index() == minimum
+        assert retention.partitions()[0].start == minimum
+        assert len(leaf_hashes()) >= size
 
 
 def exports_that_need_what_went_are_refused(tmp_path: Path) -> None:

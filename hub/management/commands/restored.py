@@ -40,7 +40,10 @@ class Command(BaseCommand):
             self.stdout.write(f"{missing.leaves} leaves that were under a checkpoint come back from the tiles.")
         if not options["yes"]:
             raise CommandError("Stop web, workers and sequencer, then run this again with --yes.")
-        result = restore(size=standing.size, at=timezone.now())
+        try:
+            result = restore(size=standing.size, at=timezone.now())
+        except (rebuild.CannotRebuild, StoreAway) as error:
+            raise CommandError(f"{error} Nothing was done.") from error
         if result.brought_back:
             self.stdout.write(f"brought back: {result.brought_back} leaves")
         for action, count in sorted(result.applied.items()):
