@@ -13,9 +13,12 @@ from partners.core.keys import why_not_good
 from partners.core.limits import OwnLimits
 from partners.core.membership import is_in_good_standing
 from partners.core.states import KeyState, MembershipState, PartnerState
-from partners.lifecycle.revoke_key import RevokedKeys, revoke_key
+from partners.lifecycle.retire_key import retire_key
+from partners.lifecycle.revoke_key import RevokedKeys, check_moment, revoke_key, would_fall
+from partners.lifecycle.revoke_key import lock_keys as _lock_keys
 from partners.lifecycle.take_key_news import KeyNews, take_key_news
 from partners.models import Membership, Partner, Programme, SigningKey
+from partners.second_person.suspension import propose_suspension
 
 __all__ = [
     "Caller",
@@ -26,6 +29,8 @@ __all__ = [
     "ProgrammeFacts",
     "RevokedKeys",
     "SigningKeyFacts",
+    "check_moment",
+    "hold_keys",
     "key_was_good",
     "member_slugs",
     "members",
@@ -39,11 +44,14 @@ __all__ = [
     "programme_by_id",
     "programme_slugs",
     "programmes_of",
+    "propose_suspension",
+    "retire_key",
     "revoke_key",
     "signing_keys",
     "signing_keys_by_id",
     "slugs",
     "take_key_news",
+    "would_fall",
 ]
 
 
@@ -217,6 +225,11 @@ def key_was_good(key: SigningKeyFacts, *, received_at: datetime) -> str | None:
         compromised_at=key.compromised_at,
         received_at=received_at,
     )
+
+
+def hold_keys(partner_id: int) -> None:
+    """Lock the partner and its signing keys until the caller's transaction ends, so that none of them changes."""
+    _lock_keys(partner_id)
 
 
 def _partner_facts(row: Partner) -> PartnerFacts:

@@ -45,6 +45,8 @@ class Capability(StrEnum):
     WARNING_LISTS_MANAGE = "warning-lists.manage"
     PARTNERS_VIEW = "partners.view"  # with their memberships, keys and programmes
     PARTNERS_MANAGE = "partners.manage"
+    PARTNERS_PROPOSE = "partners.propose"  # that a company be suspended; a second person decides
+    PARTNERS_APPROVE = "partners.approve"  # be the second person to what a company loses or comes to see
     PROGRAMMES_MANAGE = "programmes.manage"
     KEYS_MANAGE = "keys.manage"  # partners' signing keys and API keys
     ENDPOINTS_VIEW = "endpoints.view"
@@ -67,6 +69,7 @@ _ANALYST = {
     _C.SIGNALS_TRIAGE,
     _C.SUBMISSIONS_VIEW,
     _C.PARTNERS_VIEW,
+    _C.PARTNERS_PROPOSE,
     _C.APPROVALS_VIEW,
 }
 _OVERSIGHT = {
@@ -83,10 +86,13 @@ _OVERSIGHT = {
 
 CAPABILITIES: dict[Role, frozenset[Capability]] = {
     Role.ANALYST: frozenset(_ANALYST),
-    Role.SENIOR_ANALYST: frozenset(_ANALYST | {_C.SIGNALS_QUARANTINE, _C.WARNING_LISTS_MANAGE, _C.ENDPOINTS_VIEW}),
+    Role.SENIOR_ANALYST: frozenset(
+        _ANALYST | {_C.SIGNALS_QUARANTINE, _C.WARNING_LISTS_MANAGE, _C.ENDPOINTS_VIEW, _C.PARTNERS_APPROVE}
+    ),
     Role.COMPLIANCE: frozenset(
         _OVERSIGHT
         | {_C.COMPLIANCE_REGISTER, _C.SIGNALS_SEARCH, _C.SIGNALS_REVEAL, _C.SIGNALS_LEGAL_HOLD, _C.STAFF_APPROVE}
+        | {_C.PARTNERS_APPROVE}
     ),
     Role.OPERATOR: frozenset(
         {
@@ -94,6 +100,8 @@ CAPABILITIES: dict[Role, frozenset[Capability]] = {
             _C.SUBMISSIONS_VIEW,
             _C.PARTNERS_VIEW,
             _C.PARTNERS_MANAGE,
+            _C.PARTNERS_PROPOSE,
+            _C.PARTNERS_APPROVE,
             _C.PROGRAMMES_MANAGE,
             _C.KEYS_MANAGE,
             _C.ENDPOINTS_VIEW,
@@ -133,7 +141,7 @@ def has(somebody: Somebody, capability: Capability) -> bool:
 FRESH = frozenset(
     {
         *(_C.SIGNALS_REVEAL, _C.LEDGER_EXPORT, _C.KEYS_MANAGE, _C.PARTNERS_MANAGE, _C.ENDPOINTS_MANAGE),
-        *(_C.STAFF_MANAGE, _C.STAFF_APPROVE),
+        *(_C.STAFF_MANAGE, _C.STAFF_APPROVE, _C.PARTNERS_APPROVE),
     }
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 
+from hub.staff.second_person import Why
 from partners.core.accountability import LONGEST, Accountability, LawfulBasis
 from partners.core.programmes import PRESETS, ProgrammeSettings
 from partners.core.scopes import MEANINGS, ORDINARY, Scope
@@ -57,6 +58,18 @@ class Found(forms.Form):
     preset = forms.ChoiceField(choices=[(name, name) for name in PRESETS], help_text="Change anything afterwards.")
 
 
+class IfMore(forms.Form):
+    """The reason that is asked for only where somebody comes to see more by it, which a second person decides."""
+
+    reason = forms.CharField(
+        required=False,
+        max_length=1000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Only where somebody comes to receive by it what they do not receive now: a second person decides "
+        "then, and reads this as it stands. No names and no values.",
+    )
+
+
 class Words(forms.CharField):
     """Words in a text area, apart by spaces, commas or new lines."""
 
@@ -71,7 +84,7 @@ class Words(forms.CharField):
         return "\n".join(value) if isinstance(value, list) else value
 
 
-class Settings(forms.Form):
+class Settings(IfMore):
     """A programme's settings, whole."""
 
     name = forms.CharField()
@@ -83,6 +96,10 @@ class Settings(forms.Form):
         min_value=0, max_value=10_000, help_text="Members who signed an older agreement neither submit nor receive."
     )
     is_training_required = forms.BooleanField(required=False)
+    field_order = (
+        *("name", "violations", "indicator_types", "retention_days", "gates", "agreement_version"),
+        *("is_training_required", "reason"),
+    )
 
     @staticmethod
     def of(programme: Programme) -> dict[str, Any]:
@@ -179,11 +196,17 @@ def accountability_from(given: dict[str, Any]) -> Accountability:
     return Accountability(*contacts, LawfulBasis(given["lawful_basis"]), tuple(given["jurisdictions"].split()))
 
 
-class Join(MemberTerms):
-    """A programme to join, and on which terms."""
+class Join(MemberTerms, Why):
+    """A programme to join, on which terms, and why."""
 
     programme = forms.ModelChoiceField(Programme.objects.order_by("slug"), to_field_name="slug")
-    field_order = ("programme",)
+    field_order = ("programme", *MemberTerms.base_fields, "reason")
+
+
+class OtherTerms(MemberTerms, IfMore):
+    """Other terms, and why where a second person must agree."""
+
+    field_order = (*MemberTerms.base_fields, "reason")
 
 
 class Unrepeated(forms.Textarea):

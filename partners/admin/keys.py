@@ -1,6 +1,6 @@
 """Signing keys and API keys in the admin: fingerprints to compare, activation, retirement, rolling, revoking.
 
-A compromised signing key is revoked on signals' own page: that quarantines what it signed.
+That a signing key was compromised is proposed on signals' own page: it quarantines what the key signed.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class SigningKeyAdmin(VerbAdmin[SigningKey]):
     def if_compromised(self, key: SigningKey) -> SafeString:
         """The way to signals' page, which hides what was received under it."""
         address = reverse("admin:signals_distrust_list_verb", args=["revoke"])
-        return format_html('<a href="{}?kid={}">Revoke it as compromised</a>', address, key.kid)
+        return format_html('<a href="{}?kid={}">Propose that it was compromised</a>', address, key.kid)
 
     @admin.display(description="Fingerprint")
     def fingerprint(self, key: SigningKey) -> str:

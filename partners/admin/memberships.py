@@ -6,24 +6,26 @@ from typing import Any
 
 from django.contrib import admin
 
-from hub.staff.roles import Capability
+from hub.staff.roles import Capability, member
+from hub.staff.second_person import Why
 from hub.staff.site import site
 from hub.staff.verbs import RowVerb, VerbAdmin, Who
 from partners.admin import forms
 from partners.core.states import MembershipState
 from partners.lifecycle.change_accountability import change_accountability
-from partners.lifecycle.change_membership import change_membership
 from partners.lifecycle.end_membership import end_membership
-from partners.lifecycle.resume_membership import resume_membership
-from partners.lifecycle.suspend_membership import suspend_membership
 from partners.models import Membership
+from partners.second_person.about import PROPOSED
+from partners.second_person.audience import change_membership_or_propose
+from partners.second_person.suspension import propose_membership_resumption, propose_membership_suspension
 
 _MANAGE = Capability.PARTNERS_MANAGE
 
 
 def _change(membership: Membership, given: dict[str, Any], who: Who) -> str:
-    change_membership(membership.partner.slug, membership.programme.slug, forms.terms_from(given), **who)
-    return "The terms stand as you wrote them."
+    about, terms = (membership.partner.slug, membership.programme.slug), forms.terms_from(given)
+    proposal = change_membership_or_propose(*about, terms, by=member(who), reason=given["reason"], at=who["at"])
+    return "The terms stand as you wrote them." if proposal is None else PROPOSED
 
 
 def _answer(membership: Membership, given: dict[str, Any], who: Who) -> str:
@@ -32,14 +34,16 @@ def _answer(membership: Membership, given: dict[str, Any], who: Who) -> str:
     return "Who answers for it is written down."
 
 
-def _suspend(membership: Membership, _given: dict[str, Any], who: Who) -> str:
-    suspend_membership(membership.partner.slug, membership.programme.slug, **who)
-    return f"{membership} is suspended."
+def _suspend(membership: Membership, given: dict[str, Any], who: Who) -> str:
+    about = membership.partner.slug, membership.programme.slug
+    propose_membership_suspension(*about, by=member(who), reason=given["reason"], at=who["at"])
+    return PROPOSED
 
 
-def _resume(membership: Membership, _given: dict[str, Any], who: Who) -> str:
-    resume_membership(membership.partner.slug, membership.programme.slug, **who)
-    return f"{membership} is active."
+def _resume(membership: Membership, given: dict[str, Any], who: Who) -> str:
+    about = membership.partner.slug, membership.programme.slug
+    propose_membership_resumption(*about, by=member(who), reason=given["reason"], at=who["at"])
+    return PROPOSED
 
 
 def _end(membership: Membership, _given: dict[str, Any], who: Who) -> str:
@@ -62,9 +66,9 @@ class MembershipAdmin(VerbAdmin[Membership]):
             "change",
             "Change the terms",
             _MANAGE,
-            "The new terms replace the old ones whole.",
+            "The new terms replace the old ones whole. Where it comes to receive by them, a second person decides.",
             _change,
-            forms.MemberTerms,
+            forms.OtherTerms,
             initial=forms.MemberTerms.of,
             is_offered=lambda membership: membership.state != MembershipState.ENDED,
         ),
@@ -80,18 +84,21 @@ class MembershipAdmin(VerbAdmin[Membership]):
         ),
         RowVerb(
             "suspend",
-            "Suspend",
-            _MANAGE,
-            "No pages, no deliveries and no statements until it is resumed; what it holds it may keep.",
+            "Propose to suspend",
+            Capability.PARTNERS_PROPOSE,
+            "Once a second person has approved it: no pages, no deliveries and no statements until it is resumed; "
+            "what it holds it may keep.",
             _suspend,
+            Why,
             is_offered=lambda membership: membership.state == MembershipState.ACTIVE,
         ),
         RowVerb(
             "resume",
-            "Resume",
+            "Propose to resume",
             _MANAGE,
-            "It goes on where it stopped, in the same generation.",
+            "Once a second person has approved it, it goes on where it stopped, in the same generation.",
             _resume,
+            Why,
             is_offered=lambda membership: membership.state == MembershipState.SUSPENDED,
         ),
         RowVerb(

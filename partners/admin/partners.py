@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from hub.staff.roles import Capability
+from hub.staff.roles import Capability, member
+from hub.staff.second_person import Why
 from hub.staff.site import site
 from hub.staff.verbs import ListVerb, RowVerb, ShownOnce, VerbAdmin, Who
 from partners.admin import forms
@@ -18,16 +19,16 @@ from partners.core.keys import fingerprint
 from partners.core.limits import OwnLimits
 from partners.core.states import PartnerState
 from partners.lifecycle.add_partner import add_partner
-from partners.lifecycle.begin_membership import begin_membership
 from partners.lifecycle.change_limits import change_limits
 from partners.lifecycle.change_partner import change_partner
 from partners.lifecycle.issue_api_key import Use, issue_api_key
 from partners.lifecycle.part_with_partner import part_with_partner
 from partners.lifecycle.probation import begin_probation, end_probation
 from partners.lifecycle.propose_key import propose_key
-from partners.lifecycle.resume_partner import resume_partner
-from partners.lifecycle.suspend_partner import suspend_partner
 from partners.models import Partner
+from partners.second_person.about import PROPOSED
+from partners.second_person.audience import propose_membership
+from partners.second_person.suspension import propose_resumption, propose_suspension
 
 _MANAGE = Capability.PARTNERS_MANAGE
 
@@ -46,12 +47,14 @@ def _limit(partner: Partner, given: dict[str, Any], who: Who) -> str:
     return f"The limits of {changed.slug} stand from its next request on."
 
 
-def _suspend(partner: Partner, _given: dict[str, Any], who: Who) -> str:
-    return f"{suspend_partner(partner.slug, **who).slug} is suspended."
+def _suspend(partner: Partner, given: dict[str, Any], who: Who) -> str:
+    propose_suspension(partner.slug, by=member(who), reason=given["reason"], at=who["at"])
+    return PROPOSED
 
 
-def _resume(partner: Partner, _given: dict[str, Any], who: Who) -> str:
-    return f"{resume_partner(partner.slug, **who).slug} is active."
+def _resume(partner: Partner, given: dict[str, Any], who: Who) -> str:
+    propose_resumption(partner.slug, by=member(who), reason=given["reason"], at=who["at"])
+    return PROPOSED
 
 
 def _part(partner: Partner, _given: dict[str, Any], who: Who) -> str:
@@ -67,8 +70,9 @@ def _end_probation(partner: Partner, _given: dict[str, Any], who: Who) -> str:
 
 
 def _join(partner: Partner, given: dict[str, Any], who: Who) -> str:
-    membership = begin_membership(partner.slug, given["programme"].slug, forms.terms_from(given), **who)
-    return f"{partner.slug} is in {given['programme'].slug}, generation {membership.generation}."
+    by, programme, terms = member(who), given["programme"].slug, forms.terms_from(given)
+    propose_membership(partner.slug, programme, terms, by=by, reason=given["reason"], at=who["at"])
+    return PROPOSED
 
 
 def _propose(partner: Partner, given: dict[str, Any], who: Who) -> str:
@@ -105,9 +109,9 @@ class PartnerAdmin(VerbAdmin[Partner]):
     row_verbs = (
         RowVerb(
             "join",
-            "Let into a programme",
+            "Propose to let into a programme",
             _MANAGE,
-            "From now on it may share in the programme, in a new generation.",
+            "Once a second person has approved it, it sees what the programme shares. Nothing changes before.",
             _join,
             forms.Join,
             is_offered=lambda partner: partner.state == PartnerState.ACTIVE,
@@ -166,18 +170,21 @@ class PartnerAdmin(VerbAdmin[Partner]):
         ),
         RowVerb(
             "suspend",
-            "Suspend",
-            _MANAGE,
-            "None of its API keys and signing keys works until it is resumed, in any programme.",
+            "Propose to suspend",
+            Capability.PARTNERS_PROPOSE,
+            "Once a second person has approved it, none of its API keys and signing keys works, in any programme. "
+            "What cannot wait: probation, revoking its API keys and retiring its signing keys need one person each.",
             _suspend,
+            Why,
             is_offered=lambda partner: partner.state == PartnerState.ACTIVE,
         ),
         RowVerb(
             "resume",
-            "Resume",
+            "Propose to resume",
             _MANAGE,
-            "Its keys and memberships work again as they did.",
+            "Once a second person has approved it, its keys and memberships work again as they did.",
             _resume,
+            Why,
             is_offered=lambda partner: partner.state == PartnerState.SUSPENDED,
         ),
         RowVerb(

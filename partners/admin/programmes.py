@@ -6,14 +6,14 @@ from typing import Any
 
 from django.contrib import admin
 
-from hub.staff.roles import Capability
+from hub.staff.roles import Capability, member
 from hub.staff.site import site
 from hub.staff.verbs import ListVerb, RowVerb, VerbAdmin, Who
 from partners.admin import forms
 from partners.core.programmes import PRESETS
 from partners.lifecycle.add_programme import add_programme
-from partners.lifecycle.change_programme import change_programme
 from partners.models import Programme
+from partners.second_person.audience import change_programme_or_propose
 
 _MANAGE = Capability.PROGRAMMES_MANAGE
 
@@ -24,8 +24,13 @@ def _found(given: dict[str, Any], who: Who) -> str:
 
 
 def _change(programme: Programme, given: dict[str, Any], who: Who) -> str:
-    change_programme(programme.slug, given["name"], forms.settings_from(given), **who)
-    return f"The settings of {programme.slug} stand as you wrote them."
+    wanted = forms.settings_from(given)
+    proposal = change_programme_or_propose(
+        programme.slug, given["name"], wanted, by=member(who), reason=given["reason"], at=who["at"]
+    )
+    if proposal is None:
+        return f"The settings of {programme.slug} stand as you wrote them."
+    return "Its demands on members stay as they are until somebody else has approved yours; the rest stands."
 
 
 @admin.register(Programme, site=site)
@@ -45,7 +50,8 @@ class ProgrammeAdmin(VerbAdmin[Programme]):
             "change",
             "Change the settings",
             _MANAGE,
-            "The new settings replace the old ones whole and count for what is received from now on.",
+            "The new settings replace the old ones whole and count for what is received from now on. "
+            "Where they ask less of who receives, a second person decides about that.",
             _change,
             forms.Settings,
             initial=forms.Settings.of,

@@ -20,12 +20,7 @@ def change_membership(partner_slug: str, programme_slug: str, terms: Terms, *, a
         membership = lock_membership(partner_slug, programme_slug)
         if membership.state == MembershipState.ENDED:
             raise WrongState("The membership has ended; begin it anew.")
-        before = Terms(
-            membership.may_submit,
-            membership.may_receive,
-            membership.agreement_version,
-            membership.training_valid_until,
-        )
+        before = terms_of(membership)
         if terms != before:
             apply(terms, membership)
             membership.save(update_fields=["may_submit", "may_receive", "agreement_version", "training_valid_until"])
@@ -33,3 +28,13 @@ def change_membership(partner_slug: str, programme_slug: str, terms: Terms, *, a
             facts = {"after": facts_of(terms), "before": facts_of(before)}
             record("membership.changed", actor=actor, at=at, subjects=subjects, facts=facts)
     return membership
+
+
+def terms_of(membership: Membership) -> Terms:
+    """The terms as they stand."""
+    return Terms(
+        membership.may_submit,
+        membership.may_receive,
+        membership.agreement_version,
+        membership.training_valid_until,
+    )

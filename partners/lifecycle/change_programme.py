@@ -44,3 +44,15 @@ def facts_of(programme: Programme) -> dict[str, Any]:
         "agreement_version": programme.agreement_version,
         "is_training_required": programme.is_training_required,
     }
+
+
+def settings_of(programme: Programme) -> ProgrammeSettings:
+    """The settings as they stand."""
+    return ProgrammeSettings(
+        violations=tuple(programme.violations),
+        indicator_types=tuple(programme.indicator_types),
+        retention_days=programme.retention_days,
+        gates=programme.gates,
+        agreement_version=programme.agreement_version,
+        is_training_required=programme.is_training_required,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,18 +45,9 @@ def revoke_key(kid: str, *, partner_id: int, compromised_at: datetime | None, ac
     """
     if not connection.in_atomic_block:
         raise RuntimeError("revoke_key belongs inside the transaction that quarantines what the key signed")
-    if compromised_at is not None and compromised_at > at:
-        raise InvalidTime("The compromise cannot lie in the future.", pointer="/compromised_at")
-    partner = Partner.objects.select_for_update(no_key=True).get(pk=partner_id)  # serialises endorsing and revoking
-    rows = {
-        row.pk: row
-        for row in SigningKey.objects.select_for_update(no_key=True).filter(partner_id=partner_id).order_by("pk")
-    }
-    named = next((row for row in rows.values() if row.kid == kid), None)
-    if named is None:
-        raise NoSuchKey("There is no such signing key.")
-    sponsored = [Sponsored(row.pk, row.endorsed_by_id, row.activated_at) for row in rows.values()]
-    falls = fallen(named.pk, compromised_at=compromised_at, keys=sponsored)
+    check_moment(compromised_at, at=at)
+    partner, rows = lock_keys(partner_id)
+    falls = _falls(kid, rows, compromised_at)
     changed = [rows[key_id] for key_id, since in falls.items() if _falls_further(rows[key_id], since)]
     for row in changed:
         row.state = KeyState.REVOKED.value
@@ -64,6 +56,34 @@ def revoke_key(kid: str, *, partner_id: int, compromised_at: datetime | None, ac
         row.save(update_fields=["state", "revoked_at", "compromised_at"])
     record_many([_event(row, partner.slug, because=kid, actor=actor, at=at) for row in changed])
     return RevokedKeys(tuple(RevokedKey(row.pk, row.kid, row.compromised_at) for row in changed))
+
+
+def check_moment(compromised_at: datetime | None, *, at: datetime) -> None:
+    """Refuses InvalidTime for a compromise in the future."""
+    if compromised_at is not None and compromised_at > at:
+        raise InvalidTime("The compromise cannot lie in the future.", pointer="/compromised_at")
+
+
+def lock_keys(partner_id: int) -> tuple[Partner, dict[int, SigningKey]]:
+    """The partner and all its signing keys by id, locked: nobody endorses, retires or revokes one meanwhile."""
+    partner = Partner.objects.select_for_update(no_key=True).get(pk=partner_id)
+    keys = SigningKey.objects.select_for_update(no_key=True).filter(partner_id=partner_id).order_by("pk")
+    return partner, {row.pk: row for row in keys}
+
+
+def would_fall(kid: str, *, partner_id: int, compromised_at: datetime | None) -> list[str]:
+    """The kids of all keys that `revoke_key` would make fall now, the one named first. Raises NoSuchKey."""
+    rows = {row.pk: row for row in SigningKey.objects.filter(partner_id=partner_id).order_by("pk")}
+    falls = _falls(kid, rows, compromised_at)
+    return [rows[key_id].kid for key_id, since in falls.items() if _falls_further(rows[key_id], since)]
+
+
+def _falls(kid: str, rows: Mapping[int, SigningKey], compromised_at: datetime | None) -> dict[int, datetime | None]:
+    named = next((row for row in rows.values() if row.kid == kid), None)
+    if named is None:
+        raise NoSuchKey("There is no such signing key.")
+    sponsored = [Sponsored(row.pk, row.endorsed_by_id, row.activated_at) for row in rows.values()]
+    return fallen(named.pk, compromised_at=compromised_at, keys=sponsored)
 
 
 def _falls_further(row: SigningKey, since: datetime | None) -> bool:

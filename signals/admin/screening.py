@@ -14,14 +14,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from hub.staff.gate import Figure
-from hub.staff.roles import Capability
+from hub.staff.roles import Capability, member
+from hub.staff.second_person import Why
 from hub.staff.site import site
 from hub.staff.verbs import ListVerb, RowVerb, Who
 from partners import public
 from signals.admin.lists import ListOnly, badge, beside
-from signals.core.refusals import NotFound
+from signals.lifecycle.compromise import propose_compromise
 from signals.lifecycle.import_warning_list import import_list, remove_list
-from signals.lifecycle.quarantine import revoke_compromised_key
 from signals.models import Distrust, Signal, WarningList
 
 _LARGEST = 4 * 1024 * 1024  # bytes of one upload; `manage.py import_warning_list` takes larger files
@@ -41,8 +41,8 @@ class Upload(forms.Form):
         return raw
 
 
-class Fall(forms.Form):
-    """Which key, and since when."""
+class Fall(Why):
+    """Which key, since when, and why."""
 
     kid = forms.CharField(
         max_length=64, label="Key (kid)", widget=forms.TextInput(attrs={"size": 48, "spellcheck": "false"})
@@ -53,7 +53,14 @@ class Fall(forms.Form):
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
         help_text="Empty if nobody knows: then nothing the hub ever received under it is believed.",
     )
-    is_certain = forms.BooleanField(label="I know that all this is hidden at once from every member")
+    is_retired_now = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Retire it at once",
+        help_text="Nothing that comes in under it counts from now on, whatever the second person decides; it never "
+        "comes back. Leave it ticked if somebody else may hold the key.",
+    )
+    field_order = ("kid", "compromised_at", "is_retired_now", "reason")
 
 
 def _import(given: dict[str, Any], who: Who) -> str:
@@ -68,12 +75,9 @@ def _remove(row: WarningList, _given: dict[str, Any], who: Who) -> str:
 
 
 def _revoke(given: dict[str, Any], who: Who) -> str:
-    key = public.signing_keys([given["kid"]]).get(given["kid"])
-    if key is None:
-        raise NotFound("No key with this kid is registered.")
-    fallen = revoke_compromised_key(key.kid, partner_id=key.partner_id, compromised_at=given["compromised_at"], **who)
-    count = len(fallen.keys)
-    return f"{count} key{'s have' if count > 1 else ' has'} fallen; what the hub received under them is hidden."
+    propose_compromise(**given, by=member(who), at=who["at"])
+    retired = "The key is retired. " if given["is_retired_now"] else ""
+    return f"{retired}Proposed: what was received under it is hidden once somebody else has approved it."
 
 
 @admin.register(WarningList, site=site)
@@ -124,10 +128,11 @@ class DistrustAdmin(ListOnly[Distrust]):
     list_verbs = (
         ListVerb(
             "revoke",
-            "Revoke a compromised key",
+            "Propose that a key was compromised",
             Capability.KEYS_MANAGE,
-            "The key falls with every key it endorsed since then. What the hub received under them is hidden from all "
-            "members at once, and their withdrawals are undone. Signals may be cleared afterwards; keys stay fallen.",
+            "Once a second person has approved it, the key falls with every key it endorsed since then. What the hub "
+            "received under them is hidden from all members at once, and their withdrawals are undone. Signals may be "
+            "cleared afterwards; keys stay fallen.",
             _revoke,
             Fall,
             initial=lambda asked: {"kid": asked.get("kid", "")},

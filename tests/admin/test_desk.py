@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import Settings
 
+from hub.staff.models import Approval
 from hub.staff.roles import Role
 from hub.vault import keyring
 from partners.models import SigningKey
@@ -196,12 +199,33 @@ def test_a_key_falls_by_the_form_its_page_leads_to(scene: Scene, recorded: Recor
     assert link in client.get(f"/admin/partners/signingkey/{key.pk}/change/").content.decode()
     assert f'value="{key.kid}"' in client.get(link).content.decode()
     client.post(link, {"kid": key.kid, "compromised_at": ""})
-    assert SigningKey.objects.get(pk=key.pk).state == "active", "without the tick nothing happens"
-    client.post(link, {"kid": key.kid, "compromised_at": "", "is_certain": "on"})
+    assert SigningKey.objects.get(pk=key.pk).state == "active", "without a reason nothing happens"
+    client.post(link, {"kid": key.kid, "compromised_at": "", "is_retired_now": "on", "reason": "file 3"})
+    assert SigningKey.objects.get(pk=key.pk).state == "retired", "what cannot wait is done by one"
+    shown = len(scene.birch.feed()["items"])
+    assert shown, "what was received under it stands until two people say otherwise"
+    proposal = Approval.objects.get()
+    page = reverse("admin:staff_approval_row_verb", args=[proposal.pk, "approve"])
+    second = at_the_desk(Role.SENIOR_ANALYST)
+    User.objects.update(date_joined=now() - timedelta(days=1))
+    assert key.kid in second.get(page).content.decode()
+    second.post(page)
     assert SigningKey.objects.get(pk=key.pk).state == "revoked"
     assert scene.birch.feed()["items"] == []
-    assert "key.revoked" in [event["action"] for event in recorded()]
-    assert "no key with this kid" in client.post(link, {"kid": "x", "is_certain": "on"}).content.decode().lower()
+    told = [event["action"] for event in recorded()]
+    assert told.index("key.retired") < told.index("approval.proposed") < told.index("approval.granted")
+    wrong = client.post(link, {"kid": "x", "reason": "file 3"}).content.decode().lower()
+    assert "no key with this kid" in wrong
+    future = {"kid": key.kid, "compromised_at": "2999-01-01T00:00", "reason": "file 3"}
+    assert b"future" in client.post(link, future).content
+
+
+def test_a_key_falls_at_the_console_by_one_person_and_the_ledger_says_so(scene: Scene, recorded: Recorded) -> None:
+    kid = scene.acme.key.kid
+    assert "1 fallen" in call_command("revoke_key", kid, "--since", "2020-01-01T00:00")
+    assert ("key.revoked", "system:console") in [(event["action"], event["actor"]) for event in recorded()]
+    with pytest.raises(CommandError, match="No key"):
+        call_command("revoke_key", "x")
 
 
 def test_endpoints_are_paused_disabled_and_resumed_and_keep_their_secret(scene: Scene) -> None:

@@ -24,16 +24,19 @@ from hub.staff import accounts, approvals, factors
 from hub.staff.approvals import Act
 from hub.staff.roles import Capability, Role
 from partners.api.failures import failures
-from partners.core.states import KeyState, MembershipState
+from partners.core.programmes import PRESETS
+from partners.core.states import KeyState, MembershipState, PartnerState
+from partners.lifecycle.begin_membership import Terms
 from partners.lifecycle.end_membership import end_membership
 from partners.lifecycle.suspend_partner import suspend_partner
-from partners.models import Partner, SigningKey
+from partners.models import Partner, Programme, SigningKey
+from partners.second_person import audience, suspension
 from signals import tasks
 from signals.cases import claiming, deciding, opening, second_person, talking, undoing
 from signals.core.cases import CaseKind, Outcome, PauseReason
 from signals.core.endpoints import Stop
 from signals.core.government import Asker, Decision, Wanted
-from signals.lifecycle import endpoints, legal_hold, purge, quarantine, reveal, review, rule, search
+from signals.lifecycle import compromise, endpoints, legal_hold, purge, quarantine, reveal, review, rule, search
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.failing import mark_failing
@@ -452,9 +455,25 @@ def peoples_verbs(watch: Watch) -> None:
     ):
         with watch.door("approvals"):
             decide(approvals.propose(NOTHING, **asked, at=now()))
+    proposals(sits)
     with watch.door("failed authentications"):
         failures.forget()
         failures.note("0123456789", "unknown", partner_slug=None, at=now())
+
+
+def proposals(by: User) -> None:
+    """Every way to lay an act on a company before a second person; what is done then is walked among the verbs."""
+    asked: dict[str, Any] = {"by": by, "reason": "the test's", "at": now()}
+    acme, asleep, csea = a_partner("proposed"), a_partner("dormant", state=PartnerState.SUSPENDED), "csea"
+    a_membership(asleep, Programme.objects.get(slug=csea), state=MembershipState.SUSPENDED)
+    suspension.propose_suspension(acme.slug, **asked)
+    suspension.propose_resumption(asleep.slug, **asked)
+    suspension.propose_membership_suspension("acme-social", csea, **asked)
+    suspension.propose_membership_resumption(asleep.slug, csea, **asked)
+    audience.propose_membership(acme.slug, csea, Terms(), **asked)
+    audience.change_membership_or_propose("acme-social", csea, Terms(), **asked)
+    audience.change_programme_or_propose(csea, "CSEA", PRESETS["csea"], **asked)
+    compromise.propose_compromise(a_signing_key(acme).kid, compromised_at=None, is_retired_now=True, **asked)
 
 
 def ends(watch: Watch) -> None:

@@ -82,7 +82,6 @@ def test_no_page_writes_by_itself(desk: Desk) -> None:
 VERBS = [
     ("partner", "rename"),
     ("partner", "limit"),
-    ("partner", "suspend"),
     ("partner", "issue-api-key"),
     ("programme", "change"),
     ("membership", "end"),
@@ -98,7 +97,8 @@ def test_only_an_operator_manages(desk: Desk, role: Role) -> None:
     for model, verb in VERBS:
         assert client.get(_address(rows[model], verb)).status_code == 403
         assert client.post(_address(rows[model], verb)).status_code == 403
-        assert b"/do/" not in client.get(_address(rows[model])).content
+        offered = set(re.findall(r'/do/([a-z-]+)/"', client.get(_address(rows[model])).content.decode()))
+        assert offered <= ({"suspend"} if role in {Role.ANALYST, Role.SENIOR_ANALYST} else set())  # they propose it
     assert client.post("/admin/partners/partner/do/enrol/", {"slug": "mine", "name": "Mine"}).status_code == 403
     assert client.post("/admin/partners/partner/do/enrol/").status_code == 403
     assert Partner.objects.count() == 1
@@ -140,14 +140,15 @@ def test_an_operator_enrols_a_partner_and_lets_it_in(desk: Desk, recorded: Recor
     client.post("/admin/partners/programme/do/found/", {"slug": "csea", "name": "CSEA", "preset": "csea"})
     partner = Partner.objects.get()
     joined = client.post(
-        _address(partner, "join"), {"programme": "csea", "may_receive": "on", "agreement_version": "0"}, follow=True
+        _address(partner, "join"),
+        {"programme": "csea", "may_receive": "on", "agreement_version": "0", "reason": "file 7"},
+        follow=True,
     )
-    assert "generation 1" in joined.content.decode()
-    membership = Membership.objects.get()
-    assert (membership.may_submit, membership.may_receive) == (False, True)
+    assert "somebody else has approved it" in joined.content.decode()
+    assert not Membership.objects.exists()
     actor = f"staff:{User.objects.get().pk}"
     told = [(event["action"], event["actor"]) for event in recorded() if not event["action"].startswith("staff.")]
-    assert told == [("partner.enrolled", actor), ("programme.created", actor), ("membership.began", actor)]
+    assert told == [("partner.enrolled", actor), ("programme.created", actor), ("approval.proposed", actor)]
 
 
 def test_a_refusal_is_a_sentence_on_the_form(desk: Desk) -> None:
@@ -230,13 +231,10 @@ def test_a_programmes_settings_are_replaced_whole(desk: Desk) -> None:
     assert Programme.objects.get().indicator_types == ["md5", "pdq"]
 
 
-def test_a_membership_is_suspended_resumed_changed_and_ended(desk: Desk) -> None:
+def test_a_membership_is_ended(desk: Desk) -> None:
     membership, client = a_membership(a_partner(), a_programme()), desk(Role.OPERATOR)
-    states = []
-    for verb in ("suspend", "resume", "end"):
-        client.post(_address(membership, verb))
-        states.append(Membership.objects.get().state)
-    assert states == [MembershipState.SUSPENDED, MembershipState.ACTIVE, MembershipState.ENDED]
+    client.post(_address(membership, "end"))
+    assert Membership.objects.get().state == MembershipState.ENDED
     assert b"do/change" not in client.get(_address(membership)).content
 
 

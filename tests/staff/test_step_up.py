@@ -174,7 +174,7 @@ def test_without_a_factor_nothing_can_be_asked_for_and_the_right_role_is_needed_
 def test_what_is_dangerous_stands_in_one_table(robin: User) -> None:
     assert {capability.value for capability in FRESH} == {
         *("signals.reveal", "ledger.export", "keys.manage", "partners.manage", "endpoints.manage"),
-        *("staff.manage", "staff.approve"),
+        *("staff.manage", "staff.approve", "partners.approve"),
     }
     carla = a_person("carla", *Role)
     carla.is_to_step_up = True  # type: ignore[attr-defined]  # as the middleware says it
