@@ -22,6 +22,7 @@ from signals.lifecycle.expire import expire_due
 from signals.lifecycle.exports import end_exports, make_next
 from signals.lifecycle.failing import mail_failing, mark_failing
 from signals.lifecycle.farewell import mark_leaving
+from signals.lifecycle.inflow import forget_inflow
 from signals.lifecycle.key_news import tell_key_events
 from signals.lifecycle.notices import forget_notices, post_notices
 from signals.lifecycle.publish import programmes_waiting
@@ -130,7 +131,7 @@ def purge(**_: object) -> None:
         return
     at = timezone.now()
     for _turn in range(_TURNS):
-        if purge_due(at=at) + forget_tombstones(at=at) + forget_notices(at=at) == 0:
+        if purge_due(at=at) + forget_tombstones(at=at) + forget_notices(at=at) + forget_inflow(at=at) == 0:
             break
     destroy_spent_months(at=at)
     drop_attempts()

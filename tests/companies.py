@@ -34,6 +34,7 @@ class Company:
     key: KeyPair
     token: str
     said: int = 0
+    may_backfill: bool = True
 
     @property
     def slug(self) -> str:
@@ -41,7 +42,8 @@ class Company:
 
     @property
     def caller(self) -> Caller:
-        scopes = frozenset({"statements:submit", "feed:read", "endpoints:manage", "keys:manage", "signals:backfill"})
+        scopes = frozenset({"statements:submit", "feed:read", "endpoints:manage", "keys:manage"})
+        scopes |= {"signals:backfill"} if self.may_backfill else set()
         return Caller(self.partner.pk, self.slug, self.token.split("_")[2], scopes, self.partner.is_probationary)
 
     @property

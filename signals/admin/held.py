@@ -34,7 +34,7 @@ MEANINGS: dict[str, str] = {
     HoldReason.WEAK_VALUE: "the value would match unrelated text",
     HoldReason.PROBATION: "the partner is new or under review",
     HoldReason.CONTESTED: "others dispute the same value",
-    HoldReason.FLOOD: "an abnormal burst",
+    HoldReason.FLOOD: "an abnormal burst, or a value that comes up abnormally often",
 }
 
 

@@ -8,7 +8,8 @@ withdrawal) takes its position at once.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -22,7 +23,7 @@ from hub.ledger.record import Event, record_many
 from hub.refusal import Refusal
 from hub.vault import keyring
 from signals import wake
-from signals.core import gates, handling
+from signals.core import flood, gates, handling
 from signals.core.claims import (
     OpinionClaims,
     OutcomeClaims,
@@ -32,6 +33,7 @@ from signals.core.claims import (
     SignalClaims,
     WithdrawalClaims,
 )
+from signals.core.gates import HoldReason
 from signals.core.handling import Audience
 from signals.core.refusals import (
     AudienceNarrowed,
@@ -49,6 +51,7 @@ from signals.core.states import State
 from signals.lifecycle import rows
 from signals.lifecycle.about import named_signals
 from signals.lifecycle.examine import Line, Sender, context
+from signals.lifecycle.inflow import Counting
 from signals.lifecycle.late import tell_met, tell_refused
 from signals.lifecycle.moves import Kind, Taken, lock_signals, take_positions
 from signals.lifecycle.opinions import Heard
@@ -57,6 +60,7 @@ from signals.lifecycle.receipts import receipt_of
 from signals.lifecycle.rows import AnySignal, AnyStatement, NewSignal, NewStatement
 from signals.models import Distrust, Receipt, Route, Signal, Statement, Verdict
 from signals.models.copying import array, copy_rows
+from signals.same_value import Known, Value, known_of
 from signals.screening import harmless
 
 _GONE = {State.WITHDRAWN.value, State.EXPIRED.value, State.PURGED.value, State.REFUSED.value}
@@ -105,6 +109,8 @@ class Batch:
         self.refused_late: list[tuple[Statement, Refusal]] = []  # what waited since earlier and cannot take effect
         self.receipts: list[Receipt] = []
         self.heard = Heard(sender.partner.id, sender.received_at)
+        self.counting = Counting(sender.partner.id, received_at=sender.received_at, may_backfill=sender.may_backfill)
+        self.known: dict[Value, Known] = {}  # of the values that come, by each blind index that they go by
         self.unrouted: list[uuid.UUID] = []  # signals whose routes a fallen key made
         self.slugs = {line.programme.id: line.programme.slug for line in lines if line.programme is not None}
         self.events: list[Event] = []
@@ -146,6 +152,20 @@ class Batch:
         self.harmless = harmless(readings)
         self.named = named_signals(good)
         self.fallen = {row.key_id: row.since for row in Distrust.objects.all()}
+        self._look_up_floods([line for line in good if line.reading is not None])
+
+    def _look_up_floods(self, said: Sequence[Line]) -> None:
+        streams: Counter[tuple[int, str]] = Counter()
+        settings_of: dict[int, Mapping[str, object]] = {}
+        values: set[Value] = set()
+        for line in said:
+            assert line.programme is not None
+            assert line.reading is not None
+            streams[line.programme.id, line.reading.type] += 1
+            settings_of[line.programme.id] = line.programme.gates
+            values.update(_values(line))
+        self.known = known_of(values, partner_id=self.sender.partner.id, at=self.sender.received_at)
+        self.counting.begin(streams, settings_of)
 
     # ------------------------------------------------------------ deciding
     def _decide(self, line: Line) -> None:
@@ -204,7 +224,7 @@ class Batch:
         assert line.reading is not None
         assert line.index is not None
         assert line.expires_at is not None
-        reasons = self._reasons_to_hold(line)
+        reasons = self._reasons_to_hold(line, is_flood=self._is_flood(line))
         signal = NewSignal(
             programme_id=line.programme.id,
             issuer_id=self.sender.partner.id,
@@ -284,7 +304,8 @@ class Batch:
             )  # said again under a good key: what the fall made doubtful stands anew
         else:
             signal.removal, signal.removed_at = "", None
-            reasons = self._reasons_to_hold(line)
+            was_flood = HoldReason.FLOOD.value in signal.held_reasons  # revising it is no way out
+            reasons = self._reasons_to_hold(line, is_flood=was_flood)
             signal.state, signal.held_reasons = (State.HELD.value if reasons else State.VERIFIED.value), reasons
         self._mark(signal)
         return signal
@@ -417,13 +438,32 @@ class Batch:
             self.moves[signal.id] = Kind.WIDENED
         self._mark(signal)
 
-    def _reasons_to_hold(self, line: Line) -> list[str]:
+    def _is_flood(self, line: Line) -> bool:
+        """Whether a new signal is one too many, of its partner's or of its value; it is counted either way."""
+        assert line.reading is not None
+        assert line.programme is not None
+        is_on = line.programme.gates.get(HoldReason.FLOOD) is not False
+        stream = (line.programme.id, line.reading.type)
+        allowance = flood.allowance_of(line.programme.gates)
+        is_own, is_anybodys = self.counting.is_burst(stream), False
+        for value in _values(line):
+            known = self.known.setdefault(value, Known())
+            is_own |= flood.repeats_too_often(known.repeats, allowance)
+            is_anybodys |= flood.is_met_too_often(known.partners, allowance)
+            known.repeats += 1
+        if is_own and is_on:
+            self.counting.note_flood(stream)
+        return is_own or is_anybodys
+
+    def _reasons_to_hold(self, line: Line, *, is_flood: bool) -> list[str]:
         assert line.reading is not None
         assert line.programme is not None
         facts = gates.GateFacts(
             weaknesses=line.reading.weaknesses,
             is_known_benign=line.number in self.harmless,
             is_probationary=self.sender.partner.is_probationary,
+            is_contested=any(self.known[value].is_contested for value in _values(line) if value in self.known),
+            is_flood=is_flood,
             settings=line.programme.gates,
         )
         return [reason.value for reason in gates.hold_reasons(facts)]
@@ -526,6 +566,7 @@ class Batch:
         rows.write(self.new_signals, self.new_statements)
         Receipt.objects.bulk_create(self.receipts)
         self.heard.write()
+        self.counting.write()
         copy_rows(Verdict, _VERDICT_COLUMNS, self.verdicts)
         if self.met:
             earlier = [row for row in self.met if isinstance(row, Statement)]
@@ -588,6 +629,13 @@ def _routed(kind: str, partners: Iterable[int], issuer: int) -> _Routed:
     """A routing's audience; the issuer is always in it, whatever the routing says."""
     named = frozenset(partners)
     return _Routed("only", named | {issuer}) if kind == "only" else _Routed("except", named - {issuer})
+
+
+def _values(line: Line) -> Sequence[Value]:
+    """The line's value by every live index key; more than one only while the keys are being replaced."""
+    assert line.programme is not None
+    assert line.index is not None
+    return [(line.programme.id, digest) for digest in (line.index.digest, *line.other_indexes)]
 
 
 def _as_audience(routed: _Routed, tlp: str) -> Audience:

@@ -64,6 +64,7 @@ class Line:
     refusal: Refusal | None = None
     reading: Reading | None = None
     index: BlindIndex | None = None
+    other_indexes: tuple[bytes, ...] = ()  # of the same value, while index keys are being replaced
     expires_at: datetime | None = None
     sealed: bytes = b""
     routed_to: frozenset[int] = frozenset()  # partners named by a routing
@@ -203,6 +204,9 @@ class Examination:
         line.expires_at = rules.expires_at(claims, received_at=self.sender.received_at, retention=retention)
         scope = f"programme:{programme.slug}"
         line.index = self._vault.index.newest(scope, line.reading.index_key)
+        if len(self._vault.index.live(scope)) > 1:
+            every = self._vault.index.every(scope, line.reading.index_key)
+            line.other_indexes = tuple(each.digest for each in every if each.digest != line.index.digest)
         sealer = self._sealer(programme, line.expires_at)
         line.sealed = sealer.seal(fragment(line.jws, line.reading), context=context(line.id))
 

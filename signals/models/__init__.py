@@ -6,6 +6,7 @@ delivery    webhook endpoints, their attempts, what was disclosed, and which lea
 notices     what the hub tells one partner
 opinions    what partners hold of each other's signals, and what the hub makes of it
 recall      what partners tell the hub after a recall: how far they are, and receipts
+inflow      how much each partner sends, by the hour
 screening   warning lists of well-known harmless values, and keys that fell
 cases       what a person is asked to decide, and everything that happened to it
 government  the register of requests by governments
@@ -17,6 +18,7 @@ from signals.models.delivery import Attempt, DisclosedMinute, Disclosure, Endpoi
 from signals.models.exports import Export, ExportState
 from signals.models.feed import Change, Head, Route, Signal, Walk
 from signals.models.government import GovernmentRequest
+from signals.models.inflow import Inflow
 from signals.models.notices import Notice, NoticeHead, RecallPlace
 from signals.models.opinions import Opinion, Outcome, Retraction, Ruling, ToWeigh, WeighPlace, Weight
 from signals.models.recall import Acknowledgement, RecalledSignal, Receipt
@@ -39,6 +41,7 @@ __all__ = [
     "FormerSecret",
     "GovernmentRequest",
     "Head",
+    "Inflow",
     "Notice",
     "NoticeHead",
     "Opinion",

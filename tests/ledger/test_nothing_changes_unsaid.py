@@ -43,6 +43,7 @@ from signals.lifecycle.failing import mark_failing
 from signals.lifecycle.farewell import mark_leaving
 from signals.lifecycle.government_requests import decide_request, note_request
 from signals.lifecycle.import_warning_list import import_list, remove_list
+from signals.lifecycle.inflow import forget_inflow
 from signals.lifecycle.notices import forget_notices
 from signals.lifecycle.quarantine import settle_fallen_keys
 from signals.lifecycle.roll_up import roll_up
@@ -112,6 +113,7 @@ UNSAID: dict[str, str] = {
     "signals_weighplace.position": _PLACE,
     "signals_toweigh (insert)": _QUEUE,
     "signals_toweigh (delete)": _QUEUE,
+    "signals_inflow (delete)": "old counts of what came by the hour; each of what they counted has its leaf",
     "signals_endpoint.lease_token": _WORK,
     "signals_endpoint.lease_until": _WORK,
     "signals_endpoint.next_attempt_at": _WORK,
@@ -486,6 +488,7 @@ def ends(watch: Watch) -> None:
         purge.purge_due(at=now() + 2 * YEAR)
         purge.forget_tombstones(at=now() + 2 * YEAR)
         forget_notices(at=now() + 2 * YEAR)
+        forget_inflow(at=now() + 2 * YEAR)
         purge.destroy_spent_months(at=now() + 3 * YEAR)
 
 
