@@ -16,6 +16,8 @@ from django.db import DatabaseError, connections
 from hub import embedded, health
 from hub.ledger import grants
 from hub.ledger.tile_store import tile_store
+from hub.staff import identities, provider
+from hub.staff.provider_wire import ProviderAway
 from hub.vault import condition
 
 Verdict = Literal["ok", "warning", "failure"]
@@ -150,6 +152,27 @@ def mail() -> Iterator[Finding]:
             "Nobody is mailed when an endpoint fails for days.",
             "Set HELIOGRAPH_SMTP_URL and HELIOGRAPH_OPERATOR_EMAILS." if settings.IS_PRODUCTION else "",
         )
+
+
+def sign_on() -> Iterator[Finding]:
+    """The identity provider answers and can do what we ask, and somebody could come in without it."""
+    if not settings.OIDC_ISSUER:
+        return
+    subject = "single sign-on"
+    try:
+        described = provider.described()
+    except ProviderAway as away:
+        yield Finding(subject, "failure", f"{settings.OIDC_ISSUER} cannot be used: {away.reason}.",
+                      "See \"Single sign-on\" in docs/operate.md for what each word means.")  # fmt: skip
+        return
+    if not described.has_our_algorithm:
+        yield Finding(subject, "failure", f"The provider signs nothing with {settings.OIDC_ALGORITHM}.",
+                      "Set HELIOGRAPH_OIDC_ALGORITHM to one that it names.")  # fmt: skip
+    elif settings.OIDC_ONLY and not identities.can_an_operator_come_in_by_password():
+        yield Finding(subject, "warning", "While the provider is away no operator can come in.",
+                      "Keep one operator's account that is not linked, its password in a safe.")  # fmt: skip
+    else:
+        yield Finding(subject, "ok", f"{settings.OIDC_ISSUER} answers.")
 
 
 def sequencer() -> Iterator[Finding]:
@@ -303,7 +326,17 @@ def configuration() -> Iterator[Finding]:
 
 
 Check = Callable[[], Iterator[Finding]]
-OF_THE_DATABASE: tuple[Check, ...] = (rights, other_roles, clock, migrations, sequencer, signer, witnesses, mail)
+OF_THE_DATABASE: tuple[Check, ...] = (
+    rights,
+    other_roles,
+    clock,
+    migrations,
+    sequencer,
+    signer,
+    witnesses,
+    mail,
+    sign_on,
+)
 OF_THE_REST: tuple[Check, ...] = (broker, workers, keys, configuration)
 
 

@@ -82,6 +82,27 @@ def one_of(name: str, choices: tuple[str, ...], default: str) -> str:
     return value
 
 
+def issuer(name: str, *, may_be_plain: bool) -> str:
+    """The address by which an identity provider calls itself (OpenID Connect Discovery 1.0 §3), or empty for none."""
+    value = text(name)
+    try:
+        parts = urlsplit(value)
+        is_one = parts.scheme in ({"https", "http"} if may_be_plain else {"https"}) and bool(parts.hostname)
+    except ValueError:
+        is_one = False
+    if value and (not is_one or "?" in value or "#" in value):
+        raise ImproperlyConfigured(f"{name} must be an https address without query or fragment, not {value!r}.")
+    return value
+
+
+def needed(name: str, *, by: str) -> str:
+    """A variable that must not be empty where `by` is set."""
+    value = text(name)
+    if not value and text(by):
+        raise ImproperlyConfigured(f"{name} must be set where {by} is.")
+    return value
+
+
 def tile_storage(name: str, folder: Path) -> dict[str, object]:
     """Where the ledger's tiles lie: `folder`, or S3 as `NAME` says: `s3://bucket/prefix?endpoint=https://…`.
 

@@ -27,6 +27,7 @@ from hub.ledger.mirror import Mirror
 from hub.refusal import Refusal
 from hub.staff.accounts import set_roles, switch_off
 from hub.staff.factors import forget_codes
+from hub.staff.identities import unlink
 from hub.staff.roles import Role
 from hub.vault import keyring
 from partners import public
@@ -325,6 +326,7 @@ _VERBS: dict[str, Callable[[_Said, datetime], object]] = {
     "staff.roles-changed": _change_roles,
     "staff.second-factor-removed": _stop_account_of_removed_factors,
     "staff.second-factors-reset": _stop_account_of_removed_factors,
+    "staff.sign-on-unlinked": lambda said, at: unlink(_staff(said), actor=ACTOR, at=at),
     "staff.switched-off": lambda said, at: switch_off(_staff(said), actor=ACTOR, at=at),
     "vault.period-destroyed": _destroy_period,
 }

@@ -133,6 +133,14 @@ AUTHENTICATION_BACKENDS = ["hub.staff.sign_in.StaffBackend"]
 SECOND_FACTOR = environment.one_of(
     "HELIOGRAPH_SECOND_FACTOR", ("required", "offered"), "required" if IS_PRODUCTION else "offered"
 )
+# Single sign-on, off without an issuer (decision 0084). Accounts, roles and step-up stay the hub's own.
+OIDC_ISSUER = environment.issuer("HELIOGRAPH_OIDC_ISSUER", may_be_plain=not IS_PRODUCTION)
+OIDC_CLIENT_ID = environment.needed("HELIOGRAPH_OIDC_CLIENT_ID", by="HELIOGRAPH_OIDC_ISSUER")
+OIDC_CLIENT_SECRET = environment.needed("HELIOGRAPH_OIDC_CLIENT_SECRET", by="HELIOGRAPH_OIDC_ISSUER")
+OIDC_ALGORITHM = environment.one_of("HELIOGRAPH_OIDC_ALGORITHM", ("RS256", "PS256", "ES256", "EdDSA"), "RS256")
+OIDC_SECOND_FACTOR = environment.words("HELIOGRAPH_OIDC_SECOND_FACTOR")  # `amr` or `acr` that spare ours at sign-in
+OIDC_ONLY = environment.flag("HELIOGRAPH_OIDC_ONLY", default=False)  # a linked account's password opens nothing
+OIDC_PROXY = environment.text("HELIOGRAPH_OIDC_PROXY")  # an outbound proxy of its own: providers often live inside
 STEP_UP_MINUTES = environment.number("HELIOGRAPH_STEP_UP_MINUTES", 10, minimum=1, maximum=60)
 SIGN_IN_FAILURES = environment.number("HELIOGRAPH_SIGN_IN_FAILURES", 10, minimum=3, maximum=100)  # of one account
 LOCK_MINUTES = environment.number("HELIOGRAPH_LOCK_MINUTES", 15, minimum=1, maximum=60)

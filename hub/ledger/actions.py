@@ -217,7 +217,11 @@ ACTIONS: dict[str, Action] = {
     "staff.sign-in-failed": Action(
         "Signing in to the admin failed: the first, tenth, hundredth… failure of an account within a minute."
     ),
-    "staff.signed-in": Action("A member of staff signed in to the admin; holds the kind of the second factor."),
+    "staff.sign-on-linked": Action("A member of staff linked an identity at the identity provider to their account."),
+    "staff.sign-on-unlinked": Action("No identity at the identity provider opens a staff account now.", mirrored=True),
+    "staff.signed-in": Action(
+        "A member of staff signed in to the admin; holds the way and the kind of the second factor."
+    ),
     "staff.signed-out": Action("A member of staff signed out of the admin, or their session came to its end."),
     "staff.stepped-up": Action("A member of staff proved anew who they are, before something dangerous."),
     "staff.switched-off": Action("A staff account was switched off: it opens nothing any more.", mirrored=True),

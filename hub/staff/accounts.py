@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from hub.ledger.record import record
 from hub.refusal import Refusal
+from hub.staff import identities
 from hub.staff.models import OneTimePassword
 from hub.staff.roles import Role
 
@@ -108,8 +109,9 @@ def switch_off(user: User, *, actor: str, at: datetime) -> None:
 
 
 def switch_on(user: User, *, actor: str, at: datetime) -> str:
-    """Let somebody in again, by a new one-time password: whoever knows the old one may be why it was switched off."""
+    """Let somebody in again, by a new one-time password: whoever had another way in may be why it was switched off."""
     with transaction.atomic():
+        identities.unlink(user, actor=actor, at=at)
         user.is_active = True
         user.save(update_fields=["is_active"])
         record("staff.switched-on", actor=actor, at=at, subjects=[f"staff:{user.pk}"])

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from hub.staff import factors
+from hub.staff import factors, identities
 from hub.staff.accounts import switch_off
 from hub.staff.approvals import propose
 from hub.staff.changes import RESET_FACTORS, SET_ROLES, subject_of
@@ -40,6 +40,11 @@ def _propose_roles(user: User, given: dict[str, Any], who: Who) -> str:
 def _propose_reset(user: User, given: dict[str, Any], who: Who) -> str:
     propose(RESET_FACTORS, by=member(who), subject=subject_of(user), facts={}, reason=given["reason"], at=who["at"])
     return "Proposed. It is done once somebody else has approved it."
+
+
+def _unlink(user: User, _given: dict[str, Any], who: Who) -> str:
+    identities.unlink(user, **who)
+    return f"Single sign-on does not open the account of {user.username} any more."
 
 
 def _switch_off(user: User, _given: dict[str, Any], who: Who) -> str:
@@ -79,6 +84,15 @@ class StaffAdmin(VerbAdmin[User]):
             _propose_reset,
             Why,
             is_offered=factors.has_any,
+        ),
+        RowVerb(
+            "unlink-sign-on",
+            "Unlink single sign-on",
+            Capability.STAFF_MANAGE,
+            "Single sign-on does not open the account any more, and its running sessions end. Its password does, and "
+            "its owner may link another identity.",
+            _unlink,
+            is_offered=identities.is_linked,
         ),
         RowVerb(
             "switch-off",

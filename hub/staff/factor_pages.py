@@ -23,7 +23,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from hub.refusal import Refusal
-from hub.staff import factors, sessions, sign_in, step_up, totp, webauthn
+from hub.staff import factors, identities, sessions, sign_in, sign_on_pages, step_up, totp, webauthn
 from hub.staff.factors import Kind
 from hub.staff.models import SecurityKey
 from hub.staff.verbs import ShownOnce
@@ -43,9 +43,9 @@ def at_sign_in(request: HttpRequest) -> HttpResponse:
     """The second step of signing in."""
     at = timezone.now()
     half = sign_in.half_signed_in(request, at=at)
-    if half is None or not factors.has_any(half[0]):
+    if half is None or not factors.has_any(half.user):
         return HttpResponseRedirect(reverse("admin:login"))
-    user, onwards = half
+    user = half.user
     if not step_up.is_proof_sent(request):
         return _asking(request, user, title="Second factor", action=request.path)
     try:
@@ -55,7 +55,7 @@ def at_sign_in(request: HttpRequest) -> HttpResponse:
     if kind is Kind.CODE:
         left = factors.of(user).codes_left
         messages.warning(request, f"That recovery code is used up; {left} are left. Add another factor if one is lost.")
-    return sign_in.enter(request, user, kind, HttpResponseRedirect(onwards), at=at)
+    return sign_in.enter(request, user, kind, HttpResponseRedirect(half.onwards), by=half.by, at=at)
 
 
 def ask(request: HttpRequest, *, wrong: str = "") -> HttpResponse:
@@ -121,14 +121,14 @@ def enrol(request: HttpRequest) -> HttpResponse:
     """The first second factor of somebody who needs one to come in."""
     at = timezone.now()
     half = sign_in.half_signed_in(request, at=at)
-    if half is None or factors.has_any(half[0]):
+    if half is None or factors.has_any(half.user):
         return HttpResponseRedirect(reverse("admin:login"))
-    user, onwards = half
+    user = half.user
 
     def done(kind: Kind, codes: list[str]) -> HttpResponse:
         fresh = User.objects.get(pk=user.pk)
-        page = _codes(request, codes, back=onwards)
-        return sign_in.enter(request, fresh, kind, page, at=at)
+        page = _codes(request, codes, back=half.onwards)
+        return sign_in.enter(request, fresh, kind, page, by=half.by, at=at)
 
     return _enrolling(request, user, done, title="Add a second factor", at=at)
 
@@ -200,6 +200,8 @@ def own(request: HttpRequest) -> HttpResponse:
         "title": "Second factors",
         "factors": factors.of(user),
         "is_required": settings.SECOND_FACTOR == "required",
+        "sign_on": sign_on_pages.provider_name(),
+        "is_linked": identities.is_linked(user),
     }
     return _page(request, "staff/factors.html", context)
 

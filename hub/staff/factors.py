@@ -34,6 +34,7 @@ class Kind(StrEnum):
     APP = "app"
     KEY = "key"
     CODE = "recovery-code"
+    PROVIDER = "provider"  # single sign-on's word for it, which counts at sign-in and for nothing after
 
 
 class WrongFactor(Refusal):
@@ -171,6 +172,11 @@ def renew_codes(user: User, *, at: datetime) -> list[str]:
     with transaction.atomic():
         _lock(user)
         return _new_codes(user, at=at)
+
+
+def end_sessions(user: User) -> None:
+    """Every session of the account ends, but one that `sessions.go_on` keeps; call it in its reason's transaction."""
+    _lock(user)
 
 
 def reset(user: User, *, actor: str, at: datetime) -> None:

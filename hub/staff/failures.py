@@ -62,6 +62,12 @@ def of_second_factor(request: HttpRequest, account: int) -> list[Counted]:
     return _counted(request, account, "factor", f"account {account}", max(3, settings.SIGN_IN_FAILURES // 2))
 
 
+def of_sign_on(request: HttpRequest) -> list[Counted]:
+    """Counted by the known browser, whosoever it is, or else by address: the provider has yet to say who comes."""
+    known = _known(request)
+    return [Counted(f"sign-on browser {known[1]}", settings.SIGN_IN_FAILURES)] if known else _address(request)
+
+
 def may_try(counted: Sequence[Counted], *, at: datetime) -> bool:
     """Count one attempt by all of these; False, and nothing is counted, where one has failed too often."""
     since = at - timedelta(minutes=settings.LOCK_MINUTES)
@@ -129,11 +135,17 @@ def _counted(request: HttpRequest, account: int | None, what: str, whose: str, l
 
 
 def _browser(request: HttpRequest, account: int | None) -> str | None:
+    known = _known(request)
+    return f"browser {known[1]}" if known is not None and account is not None and known[0] == account else None
+
+
+def _known(request: HttpRequest) -> tuple[int, str] | None:
+    """The account that this browser signed in to before, and the browser's own name."""
     try:
-        known, name = signing.loads(request.COOKIES.get(KNOWN, ""), salt=KNOWN, max_age=_KNOWN_FOR)
+        account, name = signing.loads(request.COOKIES.get(KNOWN, ""), salt=KNOWN, max_age=_KNOWN_FOR)
     except (signing.BadSignature, ValueError, TypeError):
         return None
-    return f"browser {name}" if account is not None and known == account else None
+    return account, name
 
 
 def _address(request: HttpRequest) -> list[Counted]:

@@ -72,6 +72,21 @@ class Credentials(models.Model):
         return f"credentials of {self.user_id}"
 
 
+class SignOn(models.Model):
+    """Which identity at the identity provider opens an account, as a keyed digest of its issuer and subject."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
+    identity = models.BinaryField(max_length=32)
+    linked_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "staff_sign_on"
+        constraints = [models.UniqueConstraint(fields=["identity"], name="an_identity_opens_one_account")]
+
+    def __str__(self) -> str:
+        return f"single sign-on of {self.user_id}"
+
+
 class Authenticator(models.Model):
     """An app that shows six digits (TOTP, RFC 6238): its secret, sealed by the vault, and the last step it was used."""
 

@@ -14,6 +14,7 @@ from hub.ledger.record import record
 from hub.staff import factors, step_up
 
 BEGAN_AT, SEEN_AT, GENERATION = "began_at", "seen_at", "generation"
+SPARED = "second_factor_spared"  # single sign-on asked for one, as the settings allow; nothing is fresh by that
 BY_ITSELF = "by-itself"  # a page that comes anew, or asks, without anybody having to sit before it
 _SEEN_EVERY = timedelta(minutes=1)  # a session is written no more often for having been used
 
@@ -34,7 +35,7 @@ def why_it_is_over(request: HttpRequest, user: User, *, at: datetime) -> str:
     session = request.session
     if session.get(GENERATION, 0) != factors.generation(user):
         return "factors-changed"
-    if settings.SECOND_FACTOR == "required" and not session.get(step_up.PROVED_AT):
+    if settings.SECOND_FACTOR == "required" and not (session.get(step_up.PROVED_AT) or session.get(SPARED)):
         return "no-second-factor"
     began = datetime.fromisoformat(session.setdefault(BEGAN_AT, at.isoformat()))
     seen = datetime.fromisoformat(session.setdefault(SEEN_AT, at.isoformat()))

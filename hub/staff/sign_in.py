@@ -6,7 +6,9 @@ remembers whose password was right, for ten minutes, and `request.user` is nobod
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from django import forms
 from django.conf import settings
@@ -23,16 +25,33 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from hub.ledger.record import record
-from hub.staff import factors, failures, sessions, step_up
+from hub.staff import factors, failures, identities, sessions, step_up
 from hub.staff.models import FailedSignIns, OneTimePassword
 from hub.staff.roles import roles_of
 
 MUST_CHANGE = "must_change_password"  # in the session of somebody who came in with a one-time password
-HALF = "half_signed_in"  # in the session of somebody whose password was right and whose second factor is missing
+HALF = "half_signed_in"  # in the session of somebody who took the first step and whose second factor is missing
+CAME_BY = "came_by"  # in a session: what its first step was
 _HALF_FOR = timedelta(minutes=10)
 _KEPT = timedelta(hours=1)
 _NO_ACCOUNT = 0
 _BACKEND = "hub.staff.sign_in.StaffBackend"
+
+
+class Way(StrEnum):
+    """What the first step of a sign-in was; so the ledger writes it."""
+
+    PASSWORD = "password"  # noqa: S105  the way, not one
+    SIGN_ON = "sign-on"
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """Somebody after the first step, and where they are going."""
+
+    user: User
+    onwards: str
+    by: Way
 
 
 class StaffBackend(ModelBackend):
@@ -70,11 +89,14 @@ class SignIn(LoginView):
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """Go on to the second factor, or open the session where there is none and none is needed."""
-        user, at, onwards = form.get_user(), timezone.now(), self.get_success_url()
+        user, at = form.get_user(), timezone.now()
+        if identities.is_password_closed(user):
+            form.add_error(
+                None, form.get_invalid_login_error()
+            )  # as for a wrong one: it is of no use, and says nothing
+            return self.form_invalid(form)
         failures.was_right(self.counted, at=at)
-        if factors.has_any(user) or (settings.SECOND_FACTOR == "required" and roles_of(user)):
-            return _half(self.request, user, onwards, at=at)
-        return enter(self.request, user, None, HttpResponseRedirect(onwards), at=at)
+        return arrive(self.request, user, self.get_success_url(), by=Way.PASSWORD, at=at)
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         """Count the failure, then show the form again."""
@@ -96,8 +118,22 @@ class ChangePassword(PasswordChangeView):
         return response
 
 
+def arrive(
+    request: HttpRequest, user: User, onwards: str, *, by: Way, at: datetime, is_spared: bool = False
+) -> HttpResponse:
+    """After the first step: on to the second factor, or in, where there is none and none is needed.
+
+    Whoever is spared it (single sign-on asked for one) has one nonetheless, for what is dangerous asks for it.
+    """
+    if factors.has_any(user) and is_spared:
+        return enter(request, user, factors.Kind.PROVIDER, HttpResponseRedirect(onwards), by=by, at=at)
+    if factors.has_any(user) or (settings.SECOND_FACTOR == "required" and roles_of(user)):
+        return _half(request, user, onwards, by=by, at=at)
+    return enter(request, user, None, HttpResponseRedirect(onwards), by=by, at=at)
+
+
 def enter(
-    request: HttpRequest, user: User, kind: factors.Kind | None, response: HttpResponseBase, *, at: datetime
+    request: HttpRequest, user: User, kind: factors.Kind | None, response: HttpResponseBase, *, by: Way, at: datetime
 ) -> HttpResponse:
     """Open the session of somebody who proved all that they have, and say so in the ledger, both or neither."""
     with transaction.atomic():
@@ -105,26 +141,29 @@ def enter(
         login(request, user, backend=_BACKEND)
         user = User.objects.select_related("credentials").get(pk=user.pk)
         sessions.begin(request, user, at=at)
-        if kind is not None:
+        request.session[CAME_BY] = by.value
+        if kind is factors.Kind.PROVIDER:
+            request.session[sessions.SPARED] = True
+        elif kind is not None:
             step_up.note_proof(request, at=at)
-        if OneTimePassword.objects.filter(user_id=user.pk).exists():
+        if by is Way.PASSWORD and OneTimePassword.objects.filter(user_id=user.pk).exists():
             request.session[MUST_CHANGE] = True
-        facts = {"second_factor": kind.value if kind is not None else "none"}
+        facts = {"by": by.value, "second_factor": kind.value if kind is not None else "none"}
         record("staff.signed-in", actor=f"staff:{user.pk}", at=at, subjects=[f"staff:{user.pk}"], facts=facts)
     failures.remember_browser(request, response, user.pk)
     assert isinstance(response, HttpResponse)
     return response
 
 
-def half_signed_in(request: HttpRequest, *, at: datetime) -> tuple[User, str] | None:
-    """Whose password was right within the last ten minutes, and where they are going; None for anybody else."""
+def half_signed_in(request: HttpRequest, *, at: datetime) -> Half | None:
+    """Who took the first step within the last ten minutes; None for anybody else."""
     half = request.session.get(HALF)
     if half is None or not timedelta() <= at - datetime.fromisoformat(half["at"]) <= _HALF_FOR:
         return None
     user = StaffBackend().get_user(half["user"])
     if user is None or not constant_time_compare(half["password"], user.get_session_auth_hash()):
         return None
-    return user, half["onwards"]
+    return Half(user, half["onwards"], Way(half["by"]))
 
 
 def sign_out(request: HttpRequest, *, at: datetime) -> None:
@@ -134,12 +173,17 @@ def sign_out(request: HttpRequest, *, at: datetime) -> None:
 
 
 def count_failure(username: str, *, at: datetime) -> None:
-    """Count a failed sign-in by account and minute; the 1st, 10th, 100th… leave a leaf: no attack can fill the log.
-
-    The name that was typed is kept nowhere: people type passwords there.
-    """
+    """Count a failed sign-in. The name that was typed is kept nowhere: people type passwords there."""
     known = User.objects.filter(username=failures.typed_name(username))
-    account = known.values_list("pk", flat=True).first() or _NO_ACCOUNT
+    count_failure_of(known.values_list("pk", flat=True).first(), at=at)
+
+
+def count_failure_of(known: int | None, *, at: datetime) -> None:
+    """Count a failed sign-in by account, or by none, and minute; the 1st, 10th, 100th… leave a leaf.
+
+    So no attack can fill the log.
+    """
+    account = known or _NO_ACCOUNT
     minute = at.replace(second=0, microsecond=0)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -159,13 +203,14 @@ def count_failure(username: str, *, at: datetime) -> None:
             )
 
 
-def _half(request: HttpRequest, user: User, onwards: str, *, at: datetime) -> HttpResponse:
+def _half(request: HttpRequest, user: User, onwards: str, *, by: Way, at: datetime) -> HttpResponse:
     request.session.flush()  # whatever was in it was somebody else's, or nobody's
     request.session[HALF] = {
         "user": user.pk,
         "password": user.get_session_auth_hash(),
         "at": at.isoformat(),
         "onwards": onwards,
+        "by": by.value,
     }
     page = "admin:second_factor" if factors.has_any(user) else "admin:enrol"
     return HttpResponseRedirect(reverse(page))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, TypeVar, cast
 
+from django.conf import settings
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -20,10 +21,10 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from hub.staff import factor_pages, factors
+from hub.staff import factor_pages, factors, sign_on_pages
 from hub.staff.gate import Figure, GatedAdmin
 from hub.staff.roles import roles_of
-from hub.staff.sign_in import MUST_CHANGE, ChangePassword, SignIn, sign_out
+from hub.staff.sign_in import CAME_BY, MUST_CHANGE, ChangePassword, SignIn, Way, sign_out
 
 _ROOMS = {"auth": "People"}  # by Django's own name of the app
 _METHODS = ["GET", "HEAD", "POST"]
@@ -62,6 +63,11 @@ class HubAdminSite(AdminSite):
         return [
             path("second-factor/", factor_pages.at_sign_in, name="second_factor"),
             path("second-factor/enrol/", factor_pages.enrol, name="enrol"),
+            path("sign-on/", sign_on_pages.begin, name="sign_on"),
+            path("sign-on/back/", sign_on_pages.back, name="sign_on_back"),
+            path("sign-on/out/", sign_on_pages.out, name="sign_on_out"),
+            path("sign-on/link/", view(sign_on_pages.link), name="link_sign_on"),
+            path("sign-on/unlink/", view(sign_on_pages.unlink), name="unlink_sign_on"),
             path("step-up/", view(factor_pages.stepped_up), name="step_up"),
             path("second-factors/", view(factor_pages.own), name="second_factors"),
             path("second-factors/add/", view(factor_pages.add), name="add_second_factor"),
@@ -112,6 +118,8 @@ class HubAdminSite(AdminSite):
             "subtitle": None,
             "app_path": request.get_full_path(),
             "username": request.user.get_username(),
+            "sign_on": sign_on_pages.provider_name(),
+            "is_sign_on_only": settings.OIDC_ONLY,
             **(extra_context or {}),
         }
         if REDIRECT_FIELD_NAME not in request.GET and REDIRECT_FIELD_NAME not in request.POST:
@@ -124,10 +132,12 @@ class HubAdminSite(AdminSite):
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """End the session; POST only, as Django has it."""
+        came_by_sign_on = request.session.get(CAME_BY) == Way.SIGN_ON
+        context = {"sign_on": sign_on_pages.provider_name() if came_by_sign_on else "", **(extra_context or {})}
         with transaction.atomic():
             if request.method == "POST":
                 sign_out(request, at=timezone.now())
-            return super().logout(request, extra_context)
+            return super().logout(request, context)
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The form that changes one's own password."""

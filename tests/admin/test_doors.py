@@ -41,8 +41,9 @@ C = Capability
 OPEN_TO_ALL_STAFF = {
     *("index", "password_change", "password_change_done", "jsi18n", "app_list", "logout"),
     *("step_up", "second_factors", "add_second_factor", "recovery_codes", "remove_second_factor"),  # of one's own
+    *("link_sign_on", "unlink_sign_on"),
 }
-OPEN_TO_EVERYBODY = {"login", "second_factor", "enrol"}  # the steps of signing in
+OPEN_TO_EVERYBODY = {"login", "second_factor", "enrol", *("sign_on", "sign_on_back", "sign_on_out")}  # ways in
 NOWHERE = {"autocomplete", "view_on_site", ""}  # they answer 403 or 404 to whoever asks: nothing of ours uses them
 OWN_PAGES: dict[str, tuple[Capability, Capability | None]] = {  # what a GET and a POST need
     "signals_signal_held": (C.SIGNALS_VIEW, C.SIGNALS_VIEW),  # its two acts are tested below, one by one

@@ -19,8 +19,9 @@ from hub.environment import tile_storage
 from hub.ledger import serving
 from hub.ledger.actions import ACTIONS
 from hub.ledger.sequence import drain
-from hub.staff import factors
+from hub.staff import factors, identities
 from hub.staff.accounts import add_account, renew_password, set_roles, switch_off
+from hub.staff.provider import Identity
 from hub.staff.roles import Role, roles_of
 from partners import public
 from partners.core.limits import OwnLimits
@@ -65,6 +66,7 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     robin, sam, toni, uma, vic = User.objects.filter(is_staff=True).order_by("username")
     _, codes = an_app_of(uma, at=now())
     an_app_of(vic, at=now())
+    identities.link(sam, Identity("https://login.example", "sam", frozenset()), at=now())
     browser = Client()
     browser.force_login(robin)
     drain()
@@ -85,6 +87,7 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     set_roles(sam, [Role.ANALYST], **who)
     renew_password(robin, **who)
     switch_off(toni, **who)
+    identities.unlink(sam, **who)
     factors.prove(uma, factors.Proof(codes[0]), at=now())
     factors.remove_app(vic, at=now())
     legal_hold.place(signal_id(verdict), reason="file 7", **who)
@@ -128,6 +131,7 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
         told = Notice.objects.filter(kind="feed.reset").values_list("partner_id", "facts__reason")
         assert {partner_id for partner_id, _ in told} == set(Walk.objects.values_list("partner_id", flat=True))
         assert roles_of(User.objects.get(username="sam")) == {Role.ANALYST}
+        assert not identities.is_linked(sam)
         assert set(User.objects.filter(is_active=True).values_list("username", flat=True)) == {"sam", "uma"}
         assert (factors.of(uma).app is None, factors.of(uma).codes_left) == (False, 0), "one of them was used"
         assert "reset_second_factors vic" in said

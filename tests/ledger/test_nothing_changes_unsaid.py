@@ -20,8 +20,9 @@ from heliograph_client import statements
 from pytest_django import Settings
 
 from hub.ledger.record import record
-from hub.staff import accounts, approvals, factors
+from hub.staff import accounts, approvals, factors, identities
 from hub.staff.approvals import Act
+from hub.staff.provider import Identity
 from hub.staff.roles import Capability, Role
 from partners.api.failures import failures
 from partners.core.programmes import PRESETS
@@ -447,6 +448,9 @@ def peoples_verbs(watch: Watch) -> None:
         factors.renew_codes(robin, at=now())
         factors.forget_codes(robin, at=now(), **STAFF)
         factors.reset(robin, at=now(), **STAFF)
+    with watch.door("single sign-on"):
+        identities.link(robin, Identity("https://login.example", "robin", frozenset()), at=now())
+        identities.unlink(robin, at=now(), **STAFF)
     sits, stands = a_person("sits", Role.OPERATOR), a_person("stands", Role.OPERATOR)
     asked: dict[str, Any] = {"by": sits, "subject": f"staff:{robin.pk}", "facts": {}, "reason": "the test's"}
     for decide in (

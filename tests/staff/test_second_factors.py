@@ -80,7 +80,7 @@ def test_the_password_alone_opens_nothing_once_there_is_a_second_factor(robin: U
     assert answer.headers["Location"] == "/admin/auth/user/", "where they were going"
     assert is_in(client)
     last = recorded()[-1]
-    assert (last["action"], last["facts"]) == ("staff.signed-in", {"second_factor": "app"})
+    assert (last["action"], last["facts"]) == ("staff.signed-in", {"by": "password", "second_factor": "app"})
 
 
 def test_nobody_skips_the_first_step(robin: User) -> None:
@@ -247,7 +247,7 @@ def test_a_security_key_signs_in(robin: User, recorded: Recorded) -> None:
     client, asked = signing_in(robin)
     answer = client.post("/admin/second-factor/", {"second_factor_key": key.sign(asked)})
     assert answer.headers["Location"] == "/admin/"
-    assert recorded()[-1]["facts"] == {"second_factor": "key"}
+    assert recorded()[-1]["facts"] == {"by": "password", "second_factor": "key"}
     assert SecurityKey.objects.get().last_used_at is not None
 
 

@@ -49,7 +49,7 @@ def sign_in(user: User, password: str) -> Client:
 def test_a_one_time_password_opens_only_the_form_that_changes_it(robin: tuple[User, str]) -> None:
     user, password = robin
     client = sign_in(user, password)
-    assert recorded() == [("staff.signed-in", f"staff:{user.pk}", {"second_factor": "none"})]
+    assert recorded() == [("staff.signed-in", f"staff:{user.pk}", {"by": "password", "second_factor": "none"})]
     for path in ("/admin/", "/admin/auth/user/", "/admin/nowhere/"):
         assert client.get(path).headers["Location"] == "/admin/password_change/"
     assert client.get("/admin/password_change/").status_code == 200
