@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -49,12 +50,20 @@ class IndexKeys:
 
     def newest(self, scope: str, value: bytes) -> BlindIndex:
         """Under the newest key that is in use."""
-        keys = self.live(scope)
-        key = keys[0]
-        if len(keys) > 1:
-            now = datetime.now(UTC)
-            key = next((key for key in keys if key.used_from <= now), keys[-1])
+        key = self._in_use(scope)
         return BlindIndex(key.key_id, hmac.digest(key.key, value, "sha256"))
+
+    def digests(self, scope: str, values: Iterable[bytes]) -> list[bytes]:
+        """Of several values, under the newest key that is in use, which is looked up once."""
+        key = self._in_use(scope).key
+        return [hmac.digest(key, value, "sha256") for value in values]
+
+    def _in_use(self, scope: str) -> IndexKey:
+        keys = self.live(scope)
+        if len(keys) == 1:
+            return keys[0]
+        now = datetime.now(UTC)
+        return next((key for key in keys if key.used_from <= now), keys[-1])
 
     def every(self, scope: str, value: bytes) -> list[BlindIndex]:
         """Under every live key, newest first."""

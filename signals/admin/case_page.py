@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib.auth.models import User
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from hub.staff.roles import Role
 from partners import public
@@ -19,9 +20,10 @@ from signals.admin.lists import lasting
 from signals.cases.rows import read
 from signals.cases.undoing import may_undo
 from signals.core.cases import PAUSES, CaseKind, CaseState, Outcome, reason_codes
-from signals.models import Appeal, Case, CaseEvent, RemedyAsked, Signal, Weight
+from signals.models import Appeal, Case, CaseEvent, RemedyAsked, Ruling, Signal, Weight
 
 _EVENTS = 100
+_JUDGED = 10
 _SAME = 1000  # signals of the same value that are counted
 
 MEANINGS: Mapping[str, str] = {
@@ -44,6 +46,16 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """One time that people were asked about the same, or ruled on it."""
+
+    at: datetime
+    what: str
+    came_of_it: str
+    case_id: UUID | None  # None for a ruling
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Everything the template draws beside the signal's page; nothing here is a value."""
 
@@ -59,7 +71,8 @@ class Page:
     may_reopen: bool
     programme: str
     partner: str
-    others: list[Case]  # other cases about the same
+    judged: list[Judged]  # what was ruled on the signal, and other cases about the same
+    handed: str  # to how many, and when first
     same_value: list[tuple[str, int]]  # state → how many signals of the same value, this one left out
     appeals: list[tuple[str, Appeal]]  # who appealed, and what they say in closed words
     remedies: list[tuple[str, RemedyAsked, bool]]  # who was told, what they put right, and whether that is overdue
@@ -75,6 +88,7 @@ def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
     names = people({case.holder, case.decided_by, *(event.actor for event in events)})
     about = Q(signal_id=case.signal_id) if case.signal_id is not None else Q(partner_id=case.partner_id)
     late, partners = at - case.due_at, public.partner_slugs()
+    shown = page_of_signal.page(signal, at=at) if signal is not None else None
     is_decided = case.state == CaseState.DECIDED
     return Page(
         question=MEANINGS[case.kind],
@@ -89,7 +103,8 @@ def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
         may_reopen=is_decided and bool(case.decided_by) and case.kind != CaseKind.HOLD,
         programme=public.programme_slugs().get(case.programme_id or 0, ""),
         partner=partners.get(case.partner_id or 0, ""),
-        others=list(Case.objects.filter(about).exclude(pk=case.pk).order_by("-opened_at")[:10]),
+        judged=_judged(case, Case.objects.filter(about).exclude(pk=case.pk)),
+        handed=_handed(shown.handed) if shown is not None else "",
         same_value=_same_value(signal),
         appeals=[(partners.get(row.partner_id, "?"), row) for row in Appeal.objects.filter(case=case).order_by("at")],
         remedies=[
@@ -98,7 +113,7 @@ def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
         ],
         standing=_standing(signal),
         history=[_said(event, names) for event in events],
-        signal=page_of_signal.page(signal, at=at) if signal is not None else None,
+        signal=shown,
     )
 
 
@@ -114,6 +129,25 @@ def _said(event: CaseEvent, names: Mapping[str, str]) -> Said:
     words += [f"policy: {written['policy']}"] if written.get("policy") else []
     shown = ", ".join(names.get(word, word) for word in words)
     return Said(event.at, names.get(event.actor, event.actor), event.kind, shown, written.get("comment", ""))
+
+
+def _judged(case: Case, others: QuerySet[Case]) -> list[Judged]:
+    rulings = Ruling.objects.filter(signal_id=case.signal_id).order_by("-number")[:_JUDGED] if case.signal_id else ()
+    lines = [
+        Judged(row.opened_at, f"{row}", row.outcome or row.state, row.pk)
+        for row in others.order_by("-opened_at")[:_JUDGED]
+    ]
+    lines += [Judged(row.at, "ruling", f"{row.ruled}: {row.reason}", None) for row in rulings]
+    return sorted(lines, key=lambda line: line.at, reverse=True)
+
+
+def _handed(handed: list[page_of_signal.Handed]) -> str:
+    if not handed:
+        return ""
+    partners, first = {line.partner for line in handed}, min(line.first_at for line in handed)
+    by = f"{len(partners)} partner{'s' if len(partners) > 1 else ''}"
+    through = f"{len(handed)} channel{'s' if len(handed) > 1 else ''}"
+    return f"{by} through {through}, first at {first:%H:%M} on {first.day} {first:%b %Y}"
 
 
 def _standing(signal: Signal | None) -> str:
@@ -144,7 +178,7 @@ class CaseForm(forms.Form):
         required=False,
         max_length=4000,
         label="Comment",
-        widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "placeholder": "No values: they belong to the signal"}),
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 40, "placeholder": "No values: they belong to the signal"}),
     )
     pause = forms.ChoiceField(required=False, choices=[("", "—"), *PAUSES.items()])
     to = forms.ModelChoiceField(required=False, queryset=User.objects.none(), label="Hand over to")

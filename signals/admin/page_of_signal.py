@@ -17,16 +17,15 @@ from partners.public import SigningKeyFacts
 from signals import screening
 from signals.admin import masks
 from signals.admin.held import MEANINGS
+from signals.admin.linked import Linked, linked
 from signals.admin.lists import lasting, short
 from signals.compliance.holders import holders
 from signals.compliance.quality import quality_of
 from signals.core.quality import Share
-from signals.core.states import State
 from signals.models import Change, Distrust, Signal, Statement, Verdict
 from signals.voices import heard_of, weighed
 
 _MOMENTS = 100  # lines of the timeline
-_SAME = 10  # signals of the same value that are named
 _LINES = 50  # statements, verdicts, changes: a signal said more often shows its newest
 
 
@@ -64,7 +63,7 @@ class Page:
     statements: list[dict[str, Any]]
     verdicts: list[dict[str, Any]]
     handed: list[Handed]
-    same_value: list[dict[str, Any]]
+    linked: Linked
     expires_in: str
 
 
@@ -106,7 +105,7 @@ def page(signal: Signal, *, at: datetime) -> Page:
             _verdict(row) for row in Verdict.objects.filter(signal_id=signal.id).order_by("-submission_id")[:_LINES]
         ],
         handed=handed_out(signal.id, partners),
-        same_value=_same_value(signal, programmes, partners),
+        linked=linked(signal, reading=said.reading, incident=said.words.incident if said.words is not None else None),
         expires_in=lasting(signal.expires_at - at) if signal.expires_at > at else "",
     )
 
@@ -214,24 +213,6 @@ def _verdict(row: Verdict) -> dict[str, Any]:
         "type": row.typ.removesuffix("+jws"),
         "verdict": row.verdict,
     }
-
-
-def _same_value(signal: Signal, programmes: Mapping[int, str], partners: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Other signals under the same blind index: the same value in the same programme, under the same index key."""
-    if signal.value_index is None:
-        return []
-    rows = Signal.objects.filter(value_index=signal.value_index).exclude(id=signal.id).order_by("-arrival")[:_SAME]
-    return [
-        {
-            "short": short(row.id),
-            "address": reverse("admin:signals_signal_change", args=[row.id]),
-            "programme": programmes[row.programme_id],
-            "issuer": partners[row.issuer_id],
-            "state": State(row.state).value,
-            "received_at": row.received_at,
-        }
-        for row in rows
-    ]
 
 
 def handed_out(signal_id: UUID, partners: Mapping[int, str]) -> list[Handed]:

@@ -48,7 +48,7 @@ from signals.core.refusals import (
 )
 from signals.core.statement import OPINION, OUTCOME, RECEIPT, RETRACTION
 from signals.core.states import State
-from signals.lifecycle import rows
+from signals.lifecycle import rows, tie
 from signals.lifecycle.about import named_signals
 from signals.lifecycle.examine import Line, Sender, context
 from signals.lifecycle.inflow import Counting
@@ -101,6 +101,8 @@ class Batch:
         self.signals: dict[uuid.UUID, AnySignal] = {}
         self.new_signals: list[NewSignal] = []
         self.new_statements: list[NewStatement] = []
+        self.ties: dict[uuid.UUID, list[int]] = {}  # of the new
+        self.ties_anew: dict[uuid.UUID, list[int]] = {}  # of those that a revision may tie to others than before
         self.waiting: dict[str, list[AnyStatement]] = {}  # by the jti they are about
         self.moves: dict[uuid.UUID, Kind] = {}
         self.changed: dict[uuid.UUID, Signal] = {}
@@ -248,6 +250,8 @@ class Batch:
         )
         self.signals[signal.id] = signal
         self.new_signals.append(signal)
+        if line.ties:
+            self.ties[signal.id] = line.ties
         return signal
 
     def _revise(self, line: Line, claims: SignalClaims) -> AnySignal:
@@ -296,6 +300,7 @@ class Batch:
             line.index.digest,
             line.expires_at,
         )
+        (self.ties if isinstance(signal, NewSignal) else self.ties_anew)[signal.id] = line.ties
         if signal.state in _OUT:
             self.moves[signal.id] = Kind.REVISED
         elif signal.state == State.QUARANTINED.value and signal.position is not None:
@@ -564,6 +569,9 @@ class Batch:
     def _write(self) -> None:
         self._write_late_refusals()
         rows.write(self.new_signals, self.new_statements)
+        tie.write_new(self.ties)
+        if self.ties_anew:
+            tie.write_anew(self.ties_anew)
         Receipt.objects.bulk_create(self.receipts)
         self.heard.write()
         self.counting.write()

@@ -42,6 +42,7 @@ from signals.core.refusals import (
     ViolationNotInProgramme,
 )
 from signals.core.statement import Jws
+from signals.lifecycle.tie import ties_of
 
 SEALED_FOR = b"signals_statement.sealed:"  # the sixteen bytes of the statement's id follow
 Word = OpinionClaims | OutcomeClaims | RetractionClaims  # on a signal of another
@@ -65,6 +66,7 @@ class Line:
     reading: Reading | None = None
     index: BlindIndex | None = None
     other_indexes: tuple[bytes, ...] = ()  # of the same value, while index keys are being replaced
+    ties: list[int] = field(default_factory=list)
     expires_at: datetime | None = None
     sealed: bytes = b""
     routed_to: frozenset[int] = frozenset()  # partners named by a routing
@@ -207,6 +209,7 @@ class Examination:
         if len(self._vault.index.live(scope)) > 1:
             every = self._vault.index.every(scope, line.reading.index_key)
             line.other_indexes = tuple(each.digest for each in every if each.digest != line.index.digest)
+        line.ties = ties_of(scope, line.reading, issuer_id=self.sender.partner.id, incident=claims.incident)
         sealer = self._sealer(programme, line.expires_at)
         line.sealed = sealer.seal(fragment(line.jws, line.reading), context=context(line.id))
 

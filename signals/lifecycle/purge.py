@@ -15,7 +15,7 @@ from hub.vault import keyring
 from partners import public
 from signals.core.states import State
 from signals.lifecycle.moves import lock_head
-from signals.models import Head, Signal, Statement, Submission
+from signals.models import Head, Signal, Statement, Submission, Ties
 
 BATCH = 1000
 
@@ -45,6 +45,7 @@ def erase(rows: Sequence[tuple[UUID, int]], *, actor: str, at: datetime) -> None
     ids = [identity for identity, _ in rows]
     Statement.objects.filter(signal_id__in=ids).update(sealed=None)
     Signal.objects.filter(id__in=ids).update(state=State.PURGED.value, value_index=None, index_key_id="")
+    Ties.objects.filter(signal_id__in=ids).delete()
     erase_salts([f"signal:{identity}" for identity in ids])
     slugs = {programme_id: public.programme_by_id(programme_id).slug for programme_id in {row[1] for row in rows}}
     record_many(

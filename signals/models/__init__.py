@@ -8,6 +8,7 @@ opinions    what partners hold of each other's signals, and what the hub makes o
 recall      what partners tell the hub after a recall: how far they are, and receipts
 inflow      how much each partner sends, by the hour
 screening   warning lists of well-known harmless values, and keys that fell
+ties        what ties signals to each other, blind
 cases       what a person is asked to decide, and everything that happened to it
 government  the register of requests by governments
 exports     exports of the ledger and how far their making is
@@ -24,6 +25,7 @@ from signals.models.opinions import Opinion, Outcome, Retraction, Ruling, ToWeig
 from signals.models.recall import Acknowledgement, RecalledSignal, Receipt
 from signals.models.screening import Distrust, Sweep, WarningEntry, WarningList
 from signals.models.statements import Statement, Submission, Verdict
+from signals.models.ties import Ties
 
 __all__ = [
     "Acknowledgement",
@@ -57,6 +59,7 @@ __all__ = [
     "Statement",
     "Submission",
     "Sweep",
+    "Ties",
     "ToWeigh",
     "Unsummed",
     "Verdict",

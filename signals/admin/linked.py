@@ -1,0 +1,153 @@
+"""Other signals beside one: the same value, incident, handle or host, or a like picture; bounded, however many.
+
+Members see none of this: it asks across audiences, which only the hub's own people may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from hub.vault import keyring
+from partners import public
+from signals.admin import masks
+from signals.admin.drawing import Spoke, star
+from signals.admin.lists import short
+from signals.core import ties
+from signals.core.indicators import Reading
+from signals.core.ties import NEAR, Tie
+from signals.lifecycle.tie import as_key
+from signals.models import Signal
+
+SHOWN: Final = 8  # of each kind
+_CROWD: Final = 1000  # hashes that are looked at for one band
+_CANDIDATES: Final = 190  # hashes opened in search of like pictures, those with most bands in common
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """One other signal; nothing here is a value."""
+
+    signal: Signal
+    short: str
+    address: str
+    issuer: str
+    masked: str
+    bits: int | None  # of a like picture: how many of the 256 differ
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The others that one tie leads to, the newest first."""
+
+    tie: Tie
+    others: list[Other]
+    is_more: bool  # than are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Every group that has somebody in it, and the same as a drawing."""
+
+    groups: list[Group]
+    drawing: SafeString
+
+
+def linked(signal: Signal, *, reading: Reading | None, incident: str | None) -> Linked:
+    """What this signal is tied to; a fixed number of queries. Without a reading (erased) only the same value counts."""
+    by_tie, bits = _by_equality(signal, reading, incident), {}
+    if reading is not None and reading.type == "pdq":
+        bits = _like_pictures(signal, reading)
+        by_tie[Tie.PICTURE] = sorted(bits, key=bits.__getitem__)[: SHOWN + 1]
+    named = [identity for ids in by_tie.values() for identity in ids]
+    rows = Signal.objects.in_bulk([*named])
+    same = list(_same_value(signal))
+    by_tie = {Tie.VALUE: [row.pk for row in same], **by_tie}
+    rows |= {row.pk: row for row in same}
+    masked, partners = masks.masked(rows.values()), public.partner_slugs()
+    groups, seen = [], {signal.pk}
+    for tie, ids in by_tie.items():
+        found = [rows[identity] for identity in ids if identity in rows and identity not in seen]
+        seen |= {row.pk for row in found}
+        if tie is not Tie.PICTURE:
+            found.sort(key=lambda row: row.arrival, reverse=True)
+        others = [_other(row, partners, masked[row.pk], bits.get(row.pk)) for row in found[:SHOWN]]
+        if others:
+            groups.append(Group(tie, others, len(found) > SHOWN))
+    spokes = [
+        Spoke(group.tie.value, [(other.signal.state, _said(other)) for other in group.others], group.is_more)
+        for group in groups
+    ]
+    return Linked(groups, star(short(signal.pk), signal.state, spokes))
+
+
+def _same_value(signal: Signal) -> Iterable[Signal]:
+    if signal.value_index is None:
+        return ()
+    rows = Signal.objects.filter(value_index=signal.value_index).exclude(pk=signal.pk)
+    return rows.order_by("-arrival")[: SHOWN + 1]
+
+
+def _by_equality(signal: Signal, reading: Reading | None, incident: str | None) -> dict[Tie, list[UUID]]:
+    if reading is None:
+        return {}
+    wanted = ties.exact(reading, issuer_id=signal.issuer_id, incident=incident)
+    keys = {key: tie for tie, tied in wanted.items() for key in _keys(signal.programme_id, [tied])}
+    found: dict[Tie, list[UUID]] = {tie: [] for tie in wanted}
+    if keys:
+        for key, identity in _ask(_EQUAL, {"keys": list(keys), "limit": SHOWN + 2}):
+            found[keys[key]].append(identity)
+    return found
+
+
+def _like_pictures(signal: Signal, reading: Reading) -> dict[UUID, int]:
+    """Signals whose hash is at most NEAR bits from this one but not the same, each with how many bits differ."""
+    near = _keys(signal.programme_id, ties.near(reading.value))
+    ids = [row[0] for row in _ask(_NEAR, {"near": near, "crowd": _CROWD, "limit": _CANDIDATES})]
+    read = masks.readings(Signal.objects.filter(pk__in=ids).exclude(pk=signal.pk))
+    bits = {identity: ties.distance(reading.value, other.value) for identity, other in read.items()}
+    return {identity: count for identity, count in bits.items() if 0 < count <= NEAR}
+
+
+def _ask(question: str, given: Mapping[str, list[int] | int]) -> list[tuple[Any, ...]]:
+    """By the index, whatever the planner guesses: it takes 272 rare keys for a common one, and would read every row."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(question, given)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def _keys(programme_id: int, tied: Iterable[bytes]) -> list[int]:
+    scope = f"programme:{public.programme_by_id(programme_id).slug}"
+    return [as_key(index.digest) for each in tied for index in keyring.blind_indexes(scope, each)]
+
+
+def _other(row: Signal, partners: Mapping[int, str], masked: str, bits: int | None) -> Other:
+    address = reverse("admin:signals_signal_change", args=[row.pk])
+    return Other(row, short(row.pk), address, partners.get(row.issuer_id, "?"), masked, bits)
+
+
+def _said(other: Other) -> str:
+    return f"{other.short}, {other.issuer}, {other.signal.state}"
+
+
+_EQUAL = """
+SELECT wanted.key, found.signal_id
+  FROM unnest(%(keys)s::bigint[]) AS wanted (key),
+       LATERAL (SELECT signal_id FROM signals_ties WHERE keys @> ARRAY[wanted.key] LIMIT %(limit)s) AS found
+"""
+
+# Most bands in common first: at a distance of 31 bits, spread by chance, seven of sixteen are, and by mere chance one.
+_NEAR = """
+SELECT found.signal_id
+  FROM unnest(%(near)s::bigint[]) AS band (key),
+       LATERAL (SELECT signal_id FROM signals_ties WHERE keys @> ARRAY[band.key] LIMIT %(crowd)s) AS found
+ GROUP BY found.signal_id ORDER BY count(*) DESC LIMIT %(limit)s
+"""
