@@ -68,7 +68,7 @@ def test_an_app_signs_in_and_is_asked_for_again_before_a_reveal(sign_in: SignIn,
     held = f"/admin/signals/signal/{scene.held.pk}/change/"
     page.goto(held)
     give_password(page, "tess")
-    expect(page.get_by_text("Your password is right")).to_be_visible()
+    expect(page.get_by_text("The first step is done.")).to_be_visible()
     page.get_by_label("Code:").fill(app.code(datetime.now(UTC)))
     page.get_by_role("button", name="Go on").click()
     expect(page).to_have_url(re.compile(f"{held}$"))

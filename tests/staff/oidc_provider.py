@@ -26,7 +26,7 @@ class Provider:
 
     def __init__(self) -> None:
         self.key: Key = ECKey.generate_key("P-256", {"kid": "one", "use": "sig"})
-        self.port = 0
+        self.host, self.port = "127.0.0.1", 0
         self.renew()
 
     def renew(self) -> None:
@@ -45,7 +45,7 @@ class Provider:
 
     @property
     def issuer(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def browse(self, address: str) -> str:
         """Where a browser that goes to this address is sent back to."""
@@ -130,9 +130,10 @@ def an_rsa_key() -> RSAKey:
 
 
 @contextmanager
-def running() -> Iterator[Provider]:
-    """The provider, answering."""
+def running(*, host: str = "127.0.0.1") -> Iterator[Provider]:
+    """The provider, answering, and how it calls its own machine."""
     provider = Provider()
+    provider.host = host
 
     class Door(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
