@@ -166,7 +166,9 @@ def paragraphs() -> list[Paragraph]:
 
 def _leaves(base: type[Refusal]) -> Iterator[type[Refusal]]:
     for kind in base.__subclasses__():
-        told_to_staff = kind.__module__.startswith(("hub.staff", "hub.ledger.export", "signals.cases"))  # their pages
+        told_to_staff = kind.__module__.startswith(
+            ("hub.staff", "hub.ledger.export", "signals.cases", "signals.bulk")
+        )  # their pages
         if "code" in vars(kind) and not told_to_staff:
             yield kind
         yield from _leaves(kind)

@@ -128,6 +128,9 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL, LOGIN_REDIRECT_URL = "admin:login", "admin:index"
 APPROVAL_HOURS = environment.number("HELIOGRAPH_APPROVAL_HOURS", 72, minimum=1, maximum=24 * 30)  # then it must be anew
+# One person alone decides in bulk about so many signals an hour; more take two. No run has more than the most.
+BULK_ALONE = environment.number("HELIOGRAPH_BULK_ALONE", 100, minimum=0, maximum=10_000)
+BULK_MOST = environment.number("HELIOGRAPH_BULK_MOST", 10_000, minimum=1, maximum=100_000)
 AUTHENTICATION_BACKENDS = ["hub.staff.sign_in.StaffBackend"]
 # Required: whoever has no second factor enrols one before anything opens. Offered: they may.
 SECOND_FACTOR = environment.one_of(

@@ -179,10 +179,11 @@ class Due:
     deliver: bool
     notices: bool
     exports: bool
+    bulk: bool
 
 
 def due() -> Due:
-    """Whether there is something to verify, to publish, to deliver, to tell, to export."""
+    """Whether there is something to verify, to publish, to deliver, to tell, to export, to decide in bulk."""
     with connection.cursor() as cursor:
         cursor.execute(_DUE, {"epoch": current_epoch(), "recalled": list(RECALLED)})
         row = cursor.fetchone()
@@ -249,5 +250,8 @@ SELECT
                                WHERE change.programme_id = head.programme_id AND change.kind = ANY (%(recalled)s)
                                  AND change.position > coalesce(place.position, 0))),
   EXISTS (SELECT 1 FROM signals_export WHERE state = 'pending' AND next_attempt_at <= clock_timestamp())
-    AND NOT EXISTS (SELECT 1 FROM signals_export WHERE state = 'pending' AND lease_until > clock_timestamp())
+    AND NOT EXISTS (SELECT 1 FROM signals_export WHERE state = 'pending' AND lease_until > clock_timestamp()),
+  EXISTS (SELECT 1 FROM signals_bulkrun
+           WHERE state IN ('applying', 'undoing') AND next_attempt_at <= clock_timestamp()
+             AND (lease_until IS NULL OR lease_until <= clock_timestamp()))
 """  # noqa: S608  constants

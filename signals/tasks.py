@@ -15,6 +15,8 @@ from hub.ledger import serving
 from hub.ledger.export.own_log import own_log
 from hub.staff.approvals import expire_proposals
 from signals import queries, wake
+from signals.bulk.drafting import forget_drafts
+from signals.bulk.working import work_next
 from signals.cases.opening import close_overtaken, open_disputed, open_held
 from signals.lifecycle.days import drop_attempts, keep_days_ahead
 from signals.lifecycle.deliver import deliver_due
@@ -93,7 +95,7 @@ def sweep(**_: object) -> None:
     for is_due, nudge in (
         *((due.notices, wake.notices), (due.verify, wake.verify)),
         *((due.publish, wake.publish), (due.deliver, wake.deliver)),
-        (due.exports, wake.exports),
+        *((due.exports, wake.exports), (due.bulk, wake.bulk)),
     ):
         if is_due:
             nudge()
@@ -124,6 +126,16 @@ def exports(**_: object) -> None:
         pass
 
 
+@shared_task(name="signals.bulk")
+def bulk(**_: object) -> None:
+    """Come on with bulk runs for a while; what is left wakes the next, so that no worker is kept for minutes."""
+    until = time.monotonic() + _SWEEP_SECONDS
+    while serving.may_serve() and work_next(clock=timezone.now):
+        if time.monotonic() > until:
+            wake.bulk()
+            return
+
+
 @shared_task(name="signals.purge")
 def purge(**_: object) -> None:
     """Erase what was removed long enough ago; drop what is kept no longer, and the keys of spent months."""
@@ -136,6 +148,7 @@ def purge(**_: object) -> None:
     destroy_spent_months(at=at)
     drop_attempts()
     end_exports(at=at)
+    forget_drafts(at=at)
 
 
 def _tell() -> None:

@@ -51,6 +51,11 @@ def exports() -> None:
     transaction.on_commit(lambda: _send("signals.exports"))
 
 
+def bulk() -> None:
+    """There may be a bulk run to work on."""
+    transaction.on_commit(lambda: _send("signals.bulk"))
+
+
 def changed(programme_id: int, head: int) -> None:
     """A programme's feed has moved to this head: whoever waits for it may look."""
     transaction.on_commit(lambda: _announce(CHANGED, f"feed {programme_id} {head}"))

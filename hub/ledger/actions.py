@@ -30,7 +30,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Companies, programmes and memberships": ("partner", "programme", "membership"),
     "Signing keys and API keys": ("key", "api-key"),
     "Webhook endpoints": ("endpoint",),
-    "Casework": ("case", "appeal"),
+    "Casework": ("case", "appeal", "bulk"),
     "The hub's own people": ("staff", "approval"),
     "Keys, lists and the hub itself": ("vault", "hub-key", "warning-list", "database", "epoch", "ledger"),
 }
@@ -65,6 +65,17 @@ ACTIONS: dict[str, Action] = {
     "approval.refused": Action("A second person refused a proposal; nothing was done."),
     "approval.withdrawn": Action("A member of staff withdrew their own proposal; nothing was done."),
     "attempt.read": Action("A member of staff read what a receiver had answered."),
+    "bulk.drafted": Action(
+        "A member of staff had a dry run made of a decision about many signals; commits to those it would change."
+    ),
+    "bulk.ended": Action("A decision in bulk has been applied; commits to the signals that were decided."),
+    "bulk.resumed": Action("A stopped decision in bulk goes on."),
+    "bulk.started": Action(
+        "A dry run is applied: each signal is decided, under leaves of its own; holds the filter and the reason."
+    ),
+    "bulk.stopped": Action("A decision in bulk was stopped between two signals."),
+    "bulk.undo-started": Action("A decision in bulk is taken back, signal by signal."),
+    "bulk.undone": Action("A decision in bulk was taken back; holds for how many signals that could be done."),
     "case.claimed": Action("A member of staff claimed a case, which is theirs for a while."),
     "case.commented": Action("A member of staff commented on a case; holds a commitment to the text."),
     "case.decided": Action(

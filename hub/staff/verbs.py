@@ -22,7 +22,7 @@ from hub.staff.gate import GatedAdmin
 from hub.staff.roles import Capability, Who, has, require
 from hub.staff.step_up import require_fresh
 
-__all__ = ["Answer", "ListVerb", "NoFields", "RowVerb", "ShownOnce", "VerbAdmin", "Who"]
+__all__ = ["Answer", "GoTo", "ListVerb", "NoFields", "RowVerb", "ShownOnce", "VerbAdmin", "Who"]
 
 _M = TypeVar("_M", bound=Model)
 
@@ -35,7 +35,15 @@ class ShownOnce:
     secret: str
 
 
-Answer = str | ShownOnce  # the message for the next page, or a page of its own
+@dataclass(frozen=True, slots=True)
+class GoTo:
+    """The answer of a verb that made a row: the sentence stands on that row's page."""
+
+    sentence: str
+    address: str
+
+
+Answer = str | GoTo | ShownOnce  # the message for the next page, or a page of its own
 
 
 class NoFields(Form):
@@ -186,8 +194,8 @@ class VerbAdmin(GatedAdmin[_M]):
                     page = TemplateResponse(request, "staff/shown_once.html", {**context, "answer": answer})
                     add_never_cache_headers(page)
                     return page
-                messages.success(request, answer)
-                return HttpResponseRedirect(onwards)
+                messages.success(request, answer.sentence if isinstance(answer, GoTo) else answer)
+                return HttpResponseRedirect(answer.address if isinstance(answer, GoTo) else onwards)
         return TemplateResponse(request, "staff/verb.html", context)
 
     def _named(self, page: str) -> str:

@@ -2,6 +2,7 @@
 
 signals       the list, the page of one signal, its verbs
 cases         the desk: the queue of cases, and the page on which one is decided
+bulk          one decision about many signals: the dry run, its progress, its undoing
 held          the queue of signals that wait for a person
 values        reveal one value, search for one: POST only, both recorded
 submissions   what partners handed in, with the verdicts
@@ -15,6 +16,7 @@ screening     warning lists of harmless values, and keys that fell
 """
 
 from signals.admin import (
+    bulk,
     cases,
     endpoints,
     exports,
@@ -28,6 +30,7 @@ from signals.admin import (
 )
 
 __all__ = [
+    "bulk",
     "cases",
     "endpoints",
     "exports",

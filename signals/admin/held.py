@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -126,9 +127,10 @@ def reasons_shown(reasons: Iterable[str]) -> SafeString:
 
 def _decide(request: HttpRequest, chosen: QuerySet[Signal], outcome: Outcome) -> HttpResponse:
     user = require(request.user, Capability.SIGNALS_TRIAGE)
-    ids: list[UUID] = list(chosen.values_list("id", flat=True)[: BULK + 1])
-    if len(ids) > BULK:
-        messages.error(request, f"At most {BULK} signals are decided at once; nothing was done.")
+    most = min(BULK, settings.BULK_ALONE)
+    ids: list[UUID] = list(chosen.values_list("id", flat=True)[: most + 1])
+    if len(ids) > most:
+        messages.error(request, f"At most {most} signals are decided here at once; nothing was done. Make a bulk run.")
         return HttpResponseRedirect(request.get_full_path())
     decided, reason, policy = 0, request.POST.get("reason", ""), request.POST.get("policy", "")
     try:

@@ -76,8 +76,21 @@ def check(kind: CaseKind, outcome: Outcome, reason: str, policy: str) -> None:
         raise InvalidDecision("Name the policy it rests on, in 2 to 80 characters on one line.", pointer="/policy")
 
 
-def settle(case: Case, outcome: Outcome, *, reason: str, policy: str, text: str, actor: str, at: datetime) -> None:
-    """Give a decision about a case, locked by the caller and checked, its effect, and close the case."""
+def settle(
+    case: Case,
+    outcome: Outcome,
+    *,
+    reason: str,
+    policy: str,
+    text: str,
+    actor: str,
+    at: datetime,
+    facts: Mapping[str, str] | None = None,
+) -> None:
+    """Give a decision about a case, locked by the caller and checked, its effect, and close the case.
+
+    `facts` are closed words more about the decision: the bulk run that it belongs to.
+    """
     if case.signal_id is not None:
         case.before = Signal.objects.only("state").get(pk=case.signal_id).state
     case.state, case.outcome, case.reason = CaseState.DECIDED.value, outcome.value, reason
@@ -85,9 +98,9 @@ def settle(case: Case, outcome: Outcome, *, reason: str, policy: str, text: str,
     EFFECTS[CaseKind(case.kind), outcome](case, actor, at)
     case.paused_at, case.pause_reason = None, ""
     free(case)
-    facts = {"outcome": outcome.value, "reason": reason}
+    said = {"outcome": outcome.value, "reason": reason, **(facts or {})}
     private = {"policy": policy.strip()}
-    note(case, CaseEventKind.DECIDED, actor=actor, at=at, facts=facts, text=text, private=private)
+    note(case, CaseEventKind.DECIDED, actor=actor, at=at, facts=said, text=text, private=private)
 
 
 def _nothing(case: Case, actor: str, at: datetime) -> None:

@@ -19,24 +19,28 @@ from signals.models import Case
 from signals.voices import standing_ruling
 
 
-def undo(case_id: UUID, *, text: str, actor: str, at: datetime) -> Case:
+def undo(case_id: UUID, *, text: str, actor: str, at: datetime, asked_at: datetime | None = None) -> Case:
     """Undo a decision: the signal is where it was, and the case waits again, due when it was.
 
-    Refuses TooLate after half an hour, and where the decision cannot be taken back: what was approved and has been
-    published is in members' hands. Refuses CannotMove where the signal has gone on by itself.
+    Refuses TooLate after half an hour, by when it was asked for if that was not now, and where the decision cannot be
+    taken back: what was approved and has been published is in members' hands. Refuses CannotMove where the signal has
+    gone on by itself.
     """
     with transaction.atomic():
         case = _decided(case_id)
         assert case.decided_at is not None
-        if at - case.decided_at > UNDO_WITHIN:
-            raise TooLate(
-                f"Decisions are undone within {int(UNDO_WITHIN.total_seconds() // 60)} minutes; open it again."
-            )
+        check_window(case.decided_at, asked_at=asked_at or at)
         UNDOES[CaseKind(case.kind), Outcome(case.outcome)](case, actor, at)
         facts = {"outcome": case.outcome, "reason": case.reason}
         _wait_again(case)
         _note(case, CaseEventKind.UNDONE, facts=facts, text=text, actor=actor, at=at)
     return case
+
+
+def check_window(decided_at: datetime, *, asked_at: datetime) -> None:
+    """Refuses TooLate for what was decided longer ago than a decision may be undone."""
+    if asked_at - decided_at > UNDO_WITHIN:
+        raise TooLate(f"Decisions are undone within {int(UNDO_WITHIN.total_seconds() // 60)} minutes; open it again.")
 
 
 def reopen(case_id: UUID, *, text: str, actor: str, at: datetime) -> Case:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from django.db import transaction
 
 from hub.ledger.record import record
 from partners import public
+from partners.public import MembershipFacts, ProgrammeFacts
 from signals import wake
 from signals.core.refusals import CannotMove
 from signals.core.states import State
@@ -24,19 +26,13 @@ def approve(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
     """
     with transaction.atomic():
         signal = _held(signal_id)
-        if signal.expires_at <= at:
-            raise CannotMove("The signal has expired while it was held.")
         fallen = Distrust.objects.filter(key_id=signal.key_id).first()
-        is_distrusted = fallen is not None and (fallen.since is None or fallen.since <= signal.received_at)
-        if is_distrusted and not signal.is_cleared:
-            raise CannotMove("The key that signed it has fallen; the partner must say it again under a good key.")
         programme = public.programme_by_id(signal.programme_id)
         issuer = public.partner(signal.issuer_id)
         member = public.membership(signal.issuer_id, programme.slug, at=at)
-        if member is None or not member.may_submit:
-            raise CannotMove("The partner may not submit to this programme at present.")
-        if signal.violation not in programme.violations or signal.indicator_type not in programme.indicator_types:
-            raise CannotMove("The programme no longer takes this violation or type.")
+        why_not = obstacle(signal, fallen=fallen, member=member, programme=programme, at=at)
+        if why_not:
+            raise CannotMove(why_not)
         signal.state = State.VERIFIED.value
         signal.verified_at = at
         signal.save(update_fields=["state", "verified_at"])
@@ -50,6 +46,51 @@ def approve(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
         tell_authors([signal.id], state=State.VERIFIED, at=at)
         wake.publish()
     return signal
+
+
+class Candidate(Protocol):
+    """What is asked of a held signal before it may be published."""
+
+    @property
+    def expires_at(self) -> datetime:
+        """When it ends."""
+
+    @property
+    def received_at(self) -> datetime:
+        """When the hub received it."""
+
+    @property
+    def is_cleared(self) -> bool:
+        """Whether an analyst let it stand although its key fell."""
+
+    @property
+    def violation(self) -> str:
+        """Of the programme's words."""
+
+    @property
+    def indicator_type(self) -> str:
+        """Of the indicator."""
+
+
+def obstacle(
+    signal: Candidate,
+    *,
+    fallen: Distrust | None,
+    member: MembershipFacts | None,
+    programme: ProgrammeFacts,
+    at: datetime,
+) -> str:
+    """Why a held signal would not be taken today, in a sentence; empty if it would."""
+    if signal.expires_at <= at:
+        return "The signal has expired while it was held."
+    is_distrusted = fallen is not None and (fallen.since is None or fallen.since <= signal.received_at)
+    if is_distrusted and not signal.is_cleared:
+        return "The key that signed it has fallen; the partner must say it again under a good key."
+    if member is None or not member.may_submit:
+        return "The partner may not submit to this programme at present."
+    if signal.violation not in programme.violations or signal.indicator_type not in programme.indicator_types:
+        return "The programme no longer takes this violation or type."
+    return ""
 
 
 def refuse(signal_id: UUID, *, actor: str, at: datetime) -> Signal:

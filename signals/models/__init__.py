@@ -10,10 +10,12 @@ inflow      how much each partner sends, by the hour
 screening   warning lists of well-known harmless values, and keys that fell
 ties        what ties signals to each other, blind
 cases       what a person is asked to decide, and everything that happened to it
+bulk        one decision about many signals, frozen signal by signal, and how far it is
 government  the register of requests by governments
 exports     exports of the ledger and how far their making is
 """
 
+from signals.models.bulk import BulkItem, BulkRun
 from signals.models.cases import Appeal, Case, CaseEvent, RemedyAsked
 from signals.models.delivery import Attempt, DisclosedMinute, Disclosure, Endpoint, FormerSecret, Unsummed
 from signals.models.exports import Export, ExportState
@@ -31,6 +33,8 @@ __all__ = [
     "Acknowledgement",
     "Appeal",
     "Attempt",
+    "BulkItem",
+    "BulkRun",
     "Case",
     "CaseEvent",
     "Change",

@@ -20,7 +20,10 @@ from hub.staff.roles import Capability, Role, capabilities
 from hub.staff.site import site
 from hub.staff.verbs import VerbAdmin
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
+from signals.bulk.drafting import draft
+from signals.core.bulk import Deed, Filter
 from signals.models import (
+    BulkRun,
     Case,
     DisclosedMinute,
     Distrust,
@@ -71,6 +74,7 @@ DJANGOS = {"changelist", "add", "history", "delete", "change"}
 TO_VIEW = {
     Signal: C.SIGNALS_VIEW,
     Case: C.SIGNALS_VIEW,
+    BulkRun: C.SIGNALS_VIEW,
     RecalledSignal: C.SIGNALS_VIEW,
     Submission: C.SUBMISSIONS_VIEW,
     Endpoint: C.ENDPOINTS_VIEW,
@@ -96,6 +100,8 @@ def scene(_committed_module: None) -> Scene:
     first, other = a_person("first-operator", Role.OPERATOR), a_person("other-operator", Role.OPERATOR)
     facts = {"roles": ["auditor"]}
     propose(SET_ROLES, by=first, subject=f"staff:{other.pk}", facts=facts, reason="file 17", at=now())
+    csea, why = Filter(programme="csea"), {"reason": "flood", "policy": "Handbook 4.2"}
+    draft(Deed.REFUSE, csea, **why, actor=f"staff:{first.pk}", at=now())
     return scene
 
 

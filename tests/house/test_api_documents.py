@@ -36,7 +36,7 @@ def document() -> dict[str, Any]:
 def refusals(base: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
     assert get_resolver().url_patterns  # every door, and with it every refusal, is loaded
     for kind in base.__subclasses__():
-        if kind.__module__.startswith("signals.cases"):
+        if kind.__module__.startswith(("signals.cases", "signals.bulk")):
             continue  # told to staff, on their own pages
         if kind.__module__.startswith(("hub.problems", "partners.", "signals.")):
             yield kind

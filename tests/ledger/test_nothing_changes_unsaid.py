@@ -33,7 +33,10 @@ from partners.lifecycle.suspend_partner import suspend_partner
 from partners.models import Partner, Programme, SigningKey
 from partners.second_person import audience, suspension
 from signals import tasks
+from signals.bulk import drafting, running
+from signals.bulk import second_person as bulk_second_person
 from signals.cases import claiming, deciding, opening, second_person, talking, undoing
+from signals.core.bulk import Deed, Filter
 from signals.core.cases import CaseKind, Outcome, PauseReason
 from signals.core.endpoints import Stop
 from signals.core.government import Asker, Decision, Wanted
@@ -48,7 +51,7 @@ from signals.lifecycle.inflow import forget_inflow
 from signals.lifecycle.notices import forget_notices
 from signals.lifecycle.quarantine import settle_fallen_keys
 from signals.lifecycle.roll_up import roll_up
-from signals.models import Case, Endpoint, RemedyAsked, Signal
+from signals.models import BulkRun, Case, Endpoint, RemedyAsked, Signal
 from signals.voices import standing_ruling
 from tests.admin.scene import a_person, misp_list
 from tests.api.routes import Operation, operations
@@ -92,6 +95,7 @@ _PLACE = "a place in a feed, given or reached; what stands there, and what of it
 _MINUTE = "a leaf for its whole minute follows: what waits for it is inserted by the same statement"
 _GUESSES = "counts wrong guesses, to slow guessers down; they have a bounded number of leaves"
 _QUEUE = "which signals are to be weighed; what was said of them has its leaf, and so has what comes of it"
+_DRY = "a dry run that nobody applied: it changed nothing, and that it was made has its leaf"
 UNSAID: dict[str, str] = {
     "signals_attempt (insert)": _DIARY,
     "signals_endpoint.failures": _DIARY,
@@ -124,6 +128,12 @@ UNSAID: dict[str, str] = {
     "signals_submission.lease_token": _WORK,
     "signals_submission.lease_until": _WORK,
     "signals_case.lease_until": _WORK,
+    "signals_bulkrun.attempts": _WORK,
+    "signals_bulkrun.lease_token": _WORK,
+    "signals_bulkrun.lease_until": _WORK,
+    "signals_bulkrun.next_attempt_at": _WORK,
+    "signals_bulkrun (delete)": _DRY,
+    "signals_bulkitem (delete)": _DRY,
     "staff_failure (insert)": _GUESSES,
     "staff_failure.count": _GUESSES,
     "staff_authenticator.last_step": "a code counts once; what it opened has its leaf",
@@ -148,6 +158,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("signals/lifecycle/reindex.py", "reindex_chunk"): "works off a rotation of index keys, whose command has the leaf",
     ("signals/lifecycle/verify.py", "_give_up"): "tests/lifecycle/test_verify.py makes a batch that cannot be verified",
     ("signals/lifecycle/exports.py", "_claim"): _WORK,
+    ("signals/bulk/working.py", "_put_off"): "needs a verb that fails of itself: tests/bulk/test_runs.py has one",
     ("signals/lifecycle/exports.py", "_fail"): _EXPORTS,
     ("signals/lifecycle/exports.py", "_finish"): _EXPORTS,
     ("signals/lifecycle/exports.py", "ask"): _EXPORTS,
@@ -249,6 +260,7 @@ def signals_verbs(watch: Watch, acme: Company, birch: Company, cedar: Company) -
         tasks.sweep()
     reads.ask("get", "notices")
     cases_verbs(watch)
+    bulk_verbs(watch)
     appeals_verbs(reads)
     first, second = Signal.objects.filter(state="held").order_by("arrival")
     live = Signal.objects.filter(state="published").order_by("arrival")[0]
@@ -336,6 +348,27 @@ def cases_verbs(watch: Watch) -> None:
         other = opening.open_case(CaseKind.HOLD, signal_id=Signal.objects.filter(state="published")[0].pk, **who)
         assert opening.close_overtaken(at=now()) == 1
         assert Case.objects.get(pk=other.pk).outcome == "overtaken"
+
+
+def bulk_verbs(watch: Watch) -> None:
+    """A dry run, applied, stopped, gone on with, undone; one that is proposed; one that is forgotten."""
+    sits, csea = a_person("sits", Role.ANALYST), Filter(programme="csea", partner="cedar-video")
+    who: dict[str, Any] = {"actor": f"staff:{sits.pk}", "at": now()}
+    how: dict[str, Any] = {"reason": "flood", "policy": "handbook 4", **who}
+    with watch.door("bulk"):
+        run = drafting.draft(Deed.REFUSE, csea, **how)
+        running.apply(run.pk, **who)
+        running.stop(run.pk, **who)
+        running.go_on(run.pk, **who)
+        tasks.bulk()
+        assert BulkRun.objects.get(pk=run.pk).done == 2
+        running.undo(run.pk, **who)
+        tasks.bulk()
+        assert BulkRun.objects.get(pk=run.pk).undone == 2
+        other = drafting.draft(Deed.REFUSE, csea, **how)
+        bulk_second_person.propose(other.pk, why="look", by=sits, at=now())
+        approvals.expire_proposals(at=now() + YEAR)
+        assert drafting.forget_drafts(at=now() + YEAR) == 1
 
 
 def appeals_verbs(reads: Doors) -> None:

@@ -25,7 +25,16 @@ POINTS = {
     "verdicts in, nothing published": "signals.tasks.publish_programme",
     "places taken": "signals.lifecycle.publish.record_moves",
 }
-_LATER = {"a line decided": 2}  # at which call
+BULK_POINTS = {  # of a bulk run, in the order in which they are come to
+    "claimed a run": "signals.bulk.working._items",
+    "about to decide": "signals.bulk.deeds.do",
+    "decided, the case not closed": "signals.bulk.deeds.settle",
+    "noted, about to commit": "signals.bulk.working.Now",
+    "all decided, about to end": "signals.bulk.working.finish",
+    "about to undo": "signals.bulk.deeds.undo",
+    "undone, about to commit": "signals.bulk.working.Now",
+}
+_LATER = {"a line decided": 2, "about to decide": 2, "noted, about to commit": 2, "about to undo": 2}  # at which call
 
 
 def die_at(point: str) -> None:
@@ -44,10 +53,10 @@ def die_at(point: str) -> None:
 
     from signals import tasks
 
-    module, _, name = POINTS[point].rpartition(".")
+    module, _, name = (POINTS | BULK_POINTS)[point].rpartition(".")
     owner = pkgutil.resolve_name(module)
     setattr(owner, name, dying(getattr(owner, name)))
-    tasks.verify()
+    (tasks.bulk if point in BULK_POINTS else tasks.verify)()
 
 
 def main() -> None:

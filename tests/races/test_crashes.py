@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -13,11 +14,15 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from partners.models import Programme
 from signals import tasks
-from signals.models import Change, Signal, Statement, Submission, Verdict
+from signals.bulk import drafting, running
+from signals.core.bulk import Deed, Filter
+from signals.models import BulkItem, BulkRun, CaseEvent, Change, Signal, Statement, Submission, Verdict
+from tests.admin.scene import hold_many
 from tests.builders import a_programme
-from tests.companies import a_company
-from tests.races.dying_worker import DIED, POINTS
+from tests.companies import a_company, now
+from tests.races.dying_worker import BULK_POINTS, DIED, POINTS
 from tests.races.following import Follower
 
 LEASE_SECONDS = 5
@@ -48,11 +53,16 @@ def worker(committed_db: None) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+def csea() -> Programme:
+    """One for the whole module, whose database is one."""
+    return Programme.objects.filter(slug="csea").first() or a_programme("csea")
+
+
 @pytest.mark.races
 def test_a_worker_killed_between_any_two_steps_loses_and_doubles_nothing(worker: subprocess.Popen[str]) -> None:
     assert worker.stdin is not None
     assert worker.stdout is not None
-    programme = a_programme("csea")
+    programme = csea()
     acme, birch = a_company("acme-social", programme), a_company("birch-chat", programme)
     for point in POINTS:
         withdrawn = acme.sign(acme.signal())
@@ -78,3 +88,51 @@ def test_a_worker_killed_between_any_two_steps_loses_and_doubles_nothing(worker:
         range(1, Change.objects.count() + 1)
     )
     assert len(Follower(birch, "csea").catch_up().live) == len(POINTS)
+
+
+@pytest.mark.races
+def test_a_worker_killed_in_the_middle_of_a_bulk_run_decides_no_signal_twice_and_none_is_lost(
+    worker: subprocess.Popen[str],
+) -> None:
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    cedar = a_company("cedar-video", csea(), is_probationary=True)
+    hold_many(cedar, 6)
+    why = {"reason": "flood", "policy": "Handbook 4.2"}
+    run = drafting.draft(Deed.REFUSE, Filter(programme="csea"), **why, actor="staff:7", at=now())
+    running.apply(run.pk, actor="staff:7", at=now())
+    for point in BULK_POINTS:
+        if point == "about to undo":
+            until(run, "done")
+            running.undo(run.pk, actor="staff:8", at=now())
+        worker.stdin.write(f"{point}\n")
+        worker.stdin.flush()
+        assert worker.stdout.readline().strip() == str(DIED), f"the worker never came to: {point}"
+        assert BulkRun.objects.filter(lease_token__isnull=False).exists(), "its lease is left"
+        run.refresh_from_db()
+        states = dict.fromkeys(["held", "refused"], 0) | run_states()
+        assert states["refused"] == run.done - run.undone, "what is counted is what was done"
+        if point not in {"all decided, about to end", "undone, about to commit"}:  # these run out by themselves
+            BulkRun.objects.update(lease_until=now())
+    until(run, "undone")
+    assert (run.done, run.skipped, run.undone, run.kept) == (6, 0, 6, 0)
+    assert run_states() == {"held": 6}
+    for kind in ("decided", "undone"):
+        assert CaseEvent.objects.filter(kind=kind).count() == 6
+
+
+def run_states() -> dict[str, int]:
+    """How many signals are in which state."""
+    return dict(
+        Counter(Signal.objects.filter(id__in=BulkItem.objects.values("signal_id")).values_list("state", flat=True))
+    )
+
+
+def until(run: BulkRun, state: str) -> None:
+    """Another worker goes on, once the lease has run out."""
+    over = time.monotonic() + LEASE_SECONDS + 10
+    while run.state != state and time.monotonic() < over:
+        tasks.bulk()
+        run.refresh_from_db()
+        time.sleep(0.1)
+    assert run.state == state
