@@ -13,12 +13,19 @@ from signals.core.notices import NoticeKind
 from signals.core.opinions import LIFTING_REASONS, RULING_REASONS
 from signals.core.refusals import CannotMove, ParameterInvalid
 from signals.core.standing import Ruling as Ruled
-from signals.core.states import LIVE
+from signals.core.states import LIVE, State
 from signals.lifecycle.moves import lock_signals
 from signals.lifecycle.notices import notify
 from signals.lifecycle.weigh import weigh
 from signals.models import Ruling, Signal, Weight
 from signals.voices import standing_ruling
+
+_NOT_SERVED: dict[str, str] = {
+    State.WITHDRAWN: "its author withdrew it",
+    State.EXPIRED: "it expired",
+    State.PURGED: "it was erased",
+    State.QUARANTINED: "it is hidden, and only clearing it brings it back",
+}
 
 
 def dispute(signal_id: UUID, *, reason: str, actor: str, at: datetime) -> Signal:
@@ -80,7 +87,8 @@ def _rule(signal_id: UUID, ruled: Ruled, reason: str, allowed: tuple[str, ...], 
 def _served(signal_id: UUID) -> Signal:
     signal = lock_signals([signal_id]).get(signal_id)
     if signal is None or signal.state not in LIVE:
-        raise CannotMove("The signal is not served at present.")
+        why = _NOT_SERVED.get(signal.state, "it is not served at present") if signal is not None else "there is none"
+        raise CannotMove(f"There is nothing to rule on: {why}. Nothing was done.")
     return signal
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 from django.urls.converters import UUIDConverter
 
+from hub.staff import factors, sessions
 from hub.staff.approvals import propose
 from hub.staff.changes import SET_ROLES
 from hub.staff.gate import GatedAdmin
 from hub.staff.models import Approval
-from hub.staff.roles import Capability, Role, capabilities
+from hub.staff.roles import FRESH, Capability, Role, capabilities
 from hub.staff.site import site
+from hub.staff.step_up import PROVED_AT
 from hub.staff.verbs import VerbAdmin
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
 from signals.bulk.drafting import draft
@@ -37,6 +41,7 @@ from signals.models import (
 )
 from tests.admin.scene import Scene, a_person, a_scene, at_the_desk
 from tests.companies import now
+from tests.staff.authenticators import an_app_of
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 C = Capability
@@ -62,6 +67,7 @@ OWN_PAGES: dict[str, tuple[Capability, Capability | None]] = {  # what a GET and
     "signals_endpoint_drawing": (C.ENDPOINTS_VIEW, C.ENDPOINTS_VIEW),
     "signals_export_download": (C.LEDGER_EXPORT, C.LEDGER_EXPORT),  # tests/admin/test_exports.py
 }
+FRESH_BY_THEMSELVES = {"signals_disclosedminute_report"}  # the file of recipients is an export
 # A page for everybody is dear, so every day two of them try every door, and in the stage `races` the others.
 PEOPLE = [
     *(pytest.param(role, marks=[] if role in {Role.ANALYST, Role.OPERATOR} else pytest.mark.races) for role in Role),
@@ -229,6 +235,37 @@ def test_ticking_without_the_capability_decides_nothing(scene: Scene, role: Role
     assert b"_selected_action" not in client.get(reverse("admin:signals_signal_held")).content
 
 
+def test_what_reveals_exports_or_touches_keys_asks_for_a_fresh_factor_and_nothing_else_does(scene: Scene) -> None:
+    client, asks, wrong = _with_a_stale_factor(), b"Is it you?", []
+    for stem, page in pages().items():
+        if not isinstance(page, VerbAdmin):
+            continue
+        row = a_row(page)
+        doors = [
+            (verb.name, page.needs(verb, row), reverse(f"admin:{stem}_row_verb", args=[row.pk, verb.name]))
+            for verb in page.row_verbs
+        ]
+        doors += [
+            (verb.name, verb.to, reverse(f"admin:{stem}_list_verb", args=[verb.name])) for verb in page.list_verbs
+        ]
+        for name, needed, address in doors:
+            answer = client.get(address)
+            decides = stem == "staff_approval" and name != "withdraw"  # a second person is really there
+            if (asks in answer.content) != (needed in FRESH or decides):
+                wrong.append(address)
+            assert not re.search(rb"<script(?![^>]*src=)|\sstyle=|\son\w+=", answer.content), f"inline on {address}"
+            assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+    for name, (_, needs) in OWN_PAGES.items():
+        door = next(door for door in addresses() if door.name == name)
+        parts = {part: scene.held.pk if isinstance(kind, UUIDConverter) else 1 for part, kind in
+                 door.pattern.converters.items()}  # fmt: skip
+        address = reverse(f"admin:{name}", kwargs=parts)
+        asked = asks in client.get(address).content or asks in client.post(address).content
+        if asked != (needs in FRESH or name in FRESH_BY_THEMSELVES):
+            wrong.append(address)
+    assert wrong == []
+
+
 def test_no_view_needs_a_superuser(scene: Scene) -> None:
     """The tests above open every door to some role by its capability; so it is enough that roles hold them all."""
     assert capabilities(Role) == set(Capability)
@@ -258,6 +295,19 @@ def test_no_door_knows_another_method(scene: Scene) -> None:
 def test_no_list_of_signals_compares_a_column_with_an_address(scene: Scene, asked: str) -> None:
     client, _ = _somebody(Role.ANALYST)
     assert client.get(f"/admin/signals/signal/?{asked}").status_code in {302, 400}
+
+
+def _with_a_stale_factor() -> Client:
+    """Somebody who may do everything, and showed a second factor a while ago."""
+    user = a_person("all-roles", *Role)
+    an_app_of(user, at=now() - timedelta(minutes=5))
+    client = Client()
+    client.force_login(user)
+    session = client.session
+    session[sessions.GENERATION] = factors.generation(User.objects.select_related("credentials").get(pk=user.pk))
+    session[PROVED_AT] = (now() - timedelta(minutes=11)).isoformat()
+    session.save()
+    return client
 
 
 def _somebody(role: Role | str | None) -> tuple[Client, frozenset[Capability]]:

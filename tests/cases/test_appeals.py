@@ -20,7 +20,7 @@ from signals.core.refusals import CannotMove
 from signals.lifecycle import rule
 from signals.lifecycle.notices import post_notices
 from signals.lifecycle.weigh import weigh
-from signals.models import Case, CaseEvent, RemedyAsked, Signal, Weight
+from signals.models import Case, CaseEvent, RemedyAsked, Ruling, Signal, Weight
 from tests.admin.scene import a_person
 from tests.builders import a_programme
 from tests.cases.conftest import LedgerRefuses, Recorded
@@ -287,6 +287,22 @@ def test_a_signal_that_partners_refuted_gets_a_case_and_one_that_an_analyst_did_
     assert close_overtaken(at=now()) == 0
     decide(Case.objects.get(), outcome=Outcome.UPHELD, reason="benign-value")
     assert open_disputed(at=now()) == 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"), [(Outcome.UPHELD, "benign-value"), (Outcome.REJECTED, "unfounded-dispute")]
+)
+def test_a_dispute_of_what_was_withdrawn_a_second_ago_is_not_ruled_on(
+    room: Room, outcome: Outcome, reason: str
+) -> None:
+    rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
+    open_disputed(at=now())
+    room.acme.say(room.acme.withdrawal(room.jws))
+    rulings = Ruling.objects.count()
+    with pytest.raises(CannotMove, match="its author withdrew it"):
+        decide(Case.objects.get(), outcome=outcome, reason=reason, text="a long comment")
+    assert (room.state(), Ruling.objects.count(), Case.objects.get().state) == ("withdrawn", rulings, "waiting")
+    assert close_overtaken(at=now()) == 1, "and nobody need decide it any more"
 
 
 def test_the_case_of_a_dispute_that_is_over_is_closed(room: Room) -> None:

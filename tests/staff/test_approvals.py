@@ -325,6 +325,21 @@ def test_other_roles_need_somebody_else(recorded: Recorded) -> None:
     assert actions[-3:] == ["approval.proposed", "staff.roles-changed", "approval.granted"]
 
 
+@pytest.mark.parametrize("role", ["superuser", "root", "Operator", "operator "])
+def test_a_role_that_a_form_was_made_to_send_is_refused_in_words(role: str) -> None:
+    robin, desk = a_person("robin", Role.ANALYST), at_the_desk(a_person("olga", Role.OPERATOR))
+    forged = {"roles": ["analyst", role], "reason": REASON, "groups": "1", "is_superuser": "on", "is_staff": "on"}
+    page = desk.post(f"/admin/auth/user/{robin.pk}/do/set-roles/", forged).content.decode()
+    assert f"{role} is not one of the available choices" in page
+    assert REASON in page, "nothing typed is lost"
+    assert not Approval.objects.exists()
+    for address in (f"/admin/auth/user/{robin.pk}/change/", "/admin/auth/user/add/"):
+        assert desk.post(address, forged | {"username": "robin"}).status_code == 403, "no form writes accounts"
+    robin.refresh_from_db()
+    assert not robin.is_superuser
+    assert roles_of(User.objects.get(pk=robin.pk)) == {Role.ANALYST}
+
+
 def test_nobody_is_the_second_person_to_their_own_rights() -> None:
     olga, pat = a_person("olga", Role.OPERATOR), a_person("pat", Role.OPERATOR)
     facts = {"roles": ["operator", "compliance"]}
