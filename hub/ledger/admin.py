@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cached_property
 
 from django.conf import settings
 from django.contrib import admin
-from django.core.paginator import Paginator
-from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -24,23 +21,6 @@ from hub.ledger.tlog.merkle import leaf_hash
 from hub.staff.gate import Figure, GatedAdmin
 from hub.staff.roles import Capability
 from hub.staff.site import site
-
-_COUNTED = 10_000  # leaves; beyond, counting would cost more than the page
-
-
-class CappedPaginator(Paginator[Reading]):
-    """Counts the whole ledger from its tree, and a filtered one no further than the first ten thousand."""
-
-    @cached_property
-    def count(self) -> int:
-        """How many leaves the pages reach."""
-        leaves = self.object_list
-        assert isinstance(leaves, QuerySet)
-        if leaves.query.where:
-            return leaves.order_by()[:_COUNTED].count()
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT size FROM ledger_tree")
-            return int(cursor.fetchone()[0])
 
 
 class ActionFilter(admin.SimpleListFilter):
@@ -73,7 +53,7 @@ class ReadingAdmin(GatedAdmin[Reading]):
         "A whole subject: signal:<uuid>, partner:<slug>, programme:<slug>, submission:<uuid>, staff:<number>"
     )
     ordering = ("-index",)
-    paginator = CappedPaginator
+    sortable_by = ()  # only the index is in order
     list_display_links = ("index",)
     fields = ("index", "meaning", "members", "leaf_hash_in_hex", "hash_is_right", "sealed_by")
     readonly_fields = fields
@@ -135,6 +115,7 @@ class CheckpointAdmin(GatedAdmin[Checkpoint]):
     to_view = Capability.LEDGER_READ
     place = 31
     list_display = ("signed_at", "size", "witnesses", "root_in_hex")
+    sortable_by = ()
     list_display_links = ("signed_at",)
     ordering = ("-id",)
     fields = ("signed_at", "size", "root_in_hex", "published", "cosigned_by", "known_keys")

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from django.contrib import admin
-from django.db.models import Model
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
 
 from hub.staff.roles import Capability, has
 
+COUNTED = 10_000  # rows that a list counts, and that its pages reach; beyond, counting would cost more than the page
+
 _M = TypeVar("_M", bound=Model)
+
+
+class CappedPaginator(Paginator[_M]):
+    """Counts no further than COUNTED: a list of a million is narrowed by its filters, not leafed through."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows the pages reach."""
+        rows = self.object_list
+        return rows.order_by()[:COUNTED].count() if isinstance(rows, QuerySet) else len(rows)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether there may be more."""
+        return self.count >= COUNTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,8 @@ class GatedAdmin(admin.ModelAdmin[_M]):
     to_delete: ClassVar[Capability | None] = None
     actions_on_top = True
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # counting every choice would read every row
+    paginator = CappedPaginator
     list_per_page = 50
     list_max_show_all = 50  # "show all" never shows more than a page
 

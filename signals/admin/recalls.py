@@ -26,6 +26,7 @@ from signals.core.notices import RECALLED
 from signals.core.recall import Standing
 from signals.models import RecalledSignal
 
+_LATE = 100  # copies that a page looks at: of more, those of the latest recalls
 _ORDER = (Standing.OVERDUE, Standing.WAITING, Standing.RECEIPT, Standing.CLEARED, Standing.TOLD)
 
 
@@ -57,11 +58,11 @@ class ByAcknowledgement(Closed[RecalledSignal]):
         return [("overdue", "overdue")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[RecalledSignal]) -> QuerySet[RecalledSignal]:
-        """Those that a copy is late with."""
+        """Those that a copy is late with; of very many, the latest."""
         del request
         if self.value() != "overdue":
             return queryset
-        return queryset.filter(id__in={each.signal_id for each in overdue(at=timezone.now())})
+        return queryset.filter(id__in={each.signal_id for each in overdue(at=timezone.now(), most=_LATE)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,10 @@ class RecallBoard(ListOnly[RecalledSignal]):
     def figures(self, request: HttpRequest) -> list[Figure]:
         """How many copies are late."""
         del request
-        late = len(overdue(at=timezone.now()))
+        late = len(overdue(at=timezone.now(), most=_LATE))
         address = f"{reverse('admin:signals_recalledsignal_changelist')}?acknowledgement=overdue"
-        return [Figure("recalls not acknowledged in time", str(late), address, is_alarm=late > 0)]
+        number = str(late) if late < _LATE else f"{late} or more"
+        return [Figure("recalls not acknowledged in time", number, address, is_alarm=late > 0)]
 
     def beside(self, rows: list[RecalledSignal]) -> dict[Any, _Beside]:
         """Names, masked values and the board, in a fixed number of queries."""

@@ -108,14 +108,15 @@ class Overdue:
     channel: str
 
 
-def overdue(*, at: datetime) -> list[Overdue]:
-    """Every overdue acknowledgement of recalls that still have their tombstone, at most MOST_OVERDUE.
+def overdue(*, at: datetime, most: int = MOST_OVERDUE) -> list[Overdue]:
+    """Every overdue acknowledgement of recalls that still have their tombstone; of more than `most`, the latest.
 
-    Channels that are up to date cost nothing: only removals after what a channel has acknowledged are looked at.
+    Channels that are up to date cost nothing: only removals after what a channel has acknowledged are looked at. Each
+    that is found costs up to a millisecond, for it is computed again whether the channel had the signal.
     """
     oldest = at - timedelta(days=settings.TOMBSTONE_DAYS)
     until = at - overdue_after()
-    parameters: dict[str, Any] = {"recalled": list(RECALLED), "anew": list(STANDS_ANEW), "most": MOST_OVERDUE}
+    parameters: dict[str, Any] = {"recalled": list(RECALLED), "anew": list(STANDS_ANEW), "most": most}
     with connection.cursor() as cursor:
         cursor.execute(_BEHIND, parameters | {"oldest": oldest, "until": until})
         behind = [(row[0], row[1], row[2]) for row in cursor.fetchall()]
@@ -208,14 +209,18 @@ _CHANNELS = """
 _REACHES = f"SELECT * FROM ({_CHANNELS}) AS channel WHERE programme_id = ANY (%(programmes)s)"  # noqa: S608  a constant
 
 # Every channel there ever was, with all removals after what it has acknowledged; none below its walk's floor counts.
+# Positions rise with time, so that each channel is read backwards by the index, and no further than is asked for.
 _BEHIND = f"""
 WITH reach AS (SELECT * FROM ({_CHANNELS}) AS channel),
 known AS (SELECT DISTINCT partner_id, programme_id, channel FROM signals_walk WHERE programme_id IS NOT NULL)
-SELECT change.signal_id, known.partner_id, known.channel
-  FROM known LEFT JOIN reach USING (partner_id, programme_id, channel)
-  JOIN signals_change AS change ON change.programme_id = known.programme_id AND change.kind = ANY (%(recalled)s)
+SELECT behind.signal_id, known.partner_id, known.channel
+  FROM known LEFT JOIN reach USING (partner_id, programme_id, channel),
+LATERAL (
+SELECT change.signal_id, change.at
+  FROM signals_change AS change
+ WHERE change.programme_id = known.programme_id AND change.kind = ANY (%(recalled)s)
    AND change.position > CASE WHEN reach.position >= reach.floor THEN reach.position ELSE -1 END
- WHERE change.at >= %(oldest)s AND change.at < %(until)s AND NOT coalesce(reach.has_erased, false)
+   AND change.at >= %(oldest)s AND change.at < %(until)s
    AND NOT EXISTS (SELECT 1 FROM signals_change AS later WHERE later.signal_id = change.signal_id
                       AND later.position > change.position AND later.kind = ANY (%(anew)s))
    AND NOT EXISTS (SELECT 1 FROM signals_receipt AS receipt
@@ -223,5 +228,7 @@ SELECT change.signal_id, known.partner_id, known.channel
                       AND NOT EXISTS (SELECT 1 FROM signals_distrust AS fallen
                                        WHERE fallen.key_id = receipt.key_id
                                          AND (fallen.since IS NULL OR receipt.received_at >= fallen.since)))
- ORDER BY change.at DESC LIMIT %(most)s
+ ORDER BY change.position DESC LIMIT %(most)s) AS behind
+ WHERE NOT coalesce(reach.has_erased, false)
+ ORDER BY behind.at DESC LIMIT %(most)s
 """  # noqa: S608  constants

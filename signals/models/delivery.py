@@ -195,6 +195,7 @@ class DisclosedMinute(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["partner_id", "programme_id", "channel", "minute"], name="minute_of_channel"),
+            models.Index(fields=["-minute"], name="minute_latest_first"),
         ]
 
     def __str__(self) -> str:

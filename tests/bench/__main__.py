@@ -26,6 +26,7 @@ BENCHES = {
     "ledger": "transactions of 32 clients with an event for the ledger in each, against the same without; merge delay",
     "isolation": "submit to received at many endpoints, with one bad receiver among them and without",
     "export": "an export of the ledger, made and then verified offline, against bare hashing of its entries",
+    "desk": "every page of the admin with so many signals, and a hundredth as many open cases: p95 and queries",
 }
 
 

@@ -36,3 +36,6 @@ def test_the_benches_end_by_themselves_and_print_their_figures() -> None:
     assert isolation["ratio"] > 0
     assert said["export"]["complete"]["verified_s"] > 0
     assert said["export"]["filtered"]["entries"] == 5
+    desk = said["desk"]
+    assert {"home", "case: list", "signal: published", "who received one signal", "leaf: list"} <= desk["pages"].keys()
+    assert all(page["queries"] > 0 and page["p95_ms"] > 0 for page in desk["pages"].values())
