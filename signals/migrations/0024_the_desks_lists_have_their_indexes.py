@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('signals', '0022_ties_between_signals_are_kept_blind'),
+        ('signals', '0023_decisions_in_bulk'),
     ]
 
     operations = [
