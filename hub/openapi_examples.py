@@ -149,6 +149,7 @@ _TYPE_QUALITY = {
     "precision": _SHARE,
     "dispute_rate": {"of": 100, "value": 0.02, "low": 0.0055, "high": 0.07},
     "echo_share": {"of": 100, "value": 0.25, "low": 0.1755, "high": 0.343},
+    "late_share": {"of": 2, "value": 0.0, "low": 0.0, "high": 0.6576},
 }
 _NOTICE = {
     "id": "0c1d2e3f-4a5b-4c6d-8e7f-90a1b2c3d4e5",

@@ -13,10 +13,12 @@ from partners.core.keys import why_not_good
 from partners.core.limits import OwnLimits
 from partners.core.membership import is_in_good_standing
 from partners.core.states import KeyState, MembershipState, PartnerState
+from partners.lifecycle.probation import begin_probation, end_probation
 from partners.lifecycle.retire_key import retire_key
 from partners.lifecycle.revoke_key import RevokedKeys, check_moment, revoke_key, would_fall
 from partners.lifecycle.revoke_key import lock_keys as _lock_keys
 from partners.lifecycle.take_key_news import KeyNews, take_key_news
+from partners.lifecycle.throttle import throttle, unthrottle
 from partners.models import Membership, Partner, Programme, SigningKey
 from partners.second_person.suspension import propose_suspension
 
@@ -29,7 +31,9 @@ __all__ = [
     "ProgrammeFacts",
     "RevokedKeys",
     "SigningKeyFacts",
+    "begin_probation",
     "check_moment",
+    "end_probation",
     "hold_keys",
     "key_was_good",
     "member_slugs",
@@ -51,6 +55,8 @@ __all__ = [
     "signing_keys_by_id",
     "slugs",
     "take_key_news",
+    "throttle",
+    "unthrottle",
     "would_fall",
 ]
 

@@ -17,6 +17,7 @@ from hub.staff.approvals import expire_proposals
 from signals import queries, wake
 from signals.bulk.drafting import forget_drafts
 from signals.bulk.working import work_next
+from signals.cases.alarms import raise_alarms
 from signals.cases.opening import close_overtaken, open_disputed, open_held
 from signals.lifecycle.days import drop_attempts, keep_days_ahead
 from signals.lifecycle.deliver import deliver_due
@@ -117,6 +118,13 @@ def mail(**_: object) -> None:
     """Mail what must not be overlooked; a task of its own, for a mail server may take its time."""
     if serving.may_serve():
         mail_failing(at=timezone.now())
+
+
+@shared_task(name="signals.alarms")
+def alarms(**_: object) -> None:
+    """Look at how good what partners send has proved; a task of its own, for it reads thousands of rows of each."""
+    if serving.may_serve():
+        raise_alarms(at=timezone.now())
 
 
 @shared_task(name="signals.exports")

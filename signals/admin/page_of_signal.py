@@ -85,7 +85,7 @@ def page(signal: Signal, *, at: datetime) -> Page:
             ("Permitted", ", ".join(signal.permitted) or "nothing"),
             ("Revision", signal.revision or "never published"),
             ("Legal hold", "yes: it is not purged" if signal.has_legal_hold else "no"),
-            *_standing(signal, partners),
+            *_standing(signal, partners, at=at),
         ],
         said=_words(said.words),
         times=[
@@ -110,7 +110,7 @@ def page(signal: Signal, *, at: datetime) -> Page:
     )
 
 
-def _standing(signal: Signal, partners: Mapping[int, str]) -> list[tuple[str, object]]:
+def _standing(signal: Signal, partners: Mapping[int, str], *, at: datetime) -> list[tuple[str, object]]:
     """Who holds what of it and did what about it, as it counts now, and how its issuer's signals of the type proved."""
     if signal.published_at is None:
         return []
@@ -124,7 +124,8 @@ def _standing(signal: Signal, partners: Mapping[int, str]) -> list[tuple[str, ob
         f"{partners.get(report.partner_id, '?')}: {', '.join(report.did)}{f' ({report.basis})' if report.basis else ''}"
         for report in heard.reports
     ]
-    figures = quality_of(signal.issuer_id, programme_ids=[signal.programme_id], hidden=True).get(signal.indicator_type)
+    issuers = quality_of(signal.issuer_id, programme_ids=[signal.programme_id], hidden=True, at=at)
+    figures = issuers.get(signal.indicator_type)
     return [
         ("Standing", f"{result.all.standing}{', restricted' if result.all.is_restricted else ''}"),
         ("Opinions", "; ".join(said) or "none"),

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from signals.cases import appeals
+from signals.cases import appeals, measures
 from signals.cases.claiming import claim
 from signals.cases.opening import open_case
 from signals.cases.refusals import InvalidDecision, NeedsSecondPerson
@@ -104,7 +104,7 @@ def settle(
 
 
 def _nothing(case: Case, actor: str, at: datetime) -> None:
-    """The decision is the whole of it; what follows is done elsewhere, under its own leaf."""
+    """The decision is the whole of it."""
 
 
 def _approve(case: Case, actor: str, at: datetime) -> None:
@@ -136,6 +136,6 @@ EFFECTS: Final[Mapping[tuple[CaseKind, Outcome], Effect]] = {
     (CaseKind.DISPUTE, Outcome.REJECTED): _lift,
     (CaseKind.APPEAL, Outcome.UPHELD): appeals.uphold,
     (CaseKind.APPEAL, Outcome.REJECTED): appeals.reject,
-    (CaseKind.QUALITY, Outcome.ACTED): _nothing,
+    (CaseKind.QUALITY, Outcome.ACTED): measures.take,
     (CaseKind.QUALITY, Outcome.DISMISSED): _nothing,
 }

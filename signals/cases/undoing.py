@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from signals.cases import measures
 from signals.cases.deciding import Effect
 from signals.cases.refusals import CaseTaken, InvalidDecision, TooLate
 from signals.cases.rows import lock, note
@@ -114,6 +115,6 @@ UNDOES: Final[Mapping[tuple[CaseKind, Outcome], Effect]] = {
     (CaseKind.DISPUTE, Outcome.REJECTED): _take_back,
     (CaseKind.APPEAL, Outcome.UPHELD): _is_told,
     (CaseKind.APPEAL, Outcome.REJECTED): _is_told,
-    (CaseKind.QUALITY, Outcome.ACTED): _nothing,
+    (CaseKind.QUALITY, Outcome.ACTED): measures.take_back,
     (CaseKind.QUALITY, Outcome.DISMISSED): _nothing,
 }

@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
-from signals.core.opinions import ACTIONS, SIGNAL_ALONE
-from signals.core.quality import Quality, Share, Tally, quality
+from signals.core.opinions import ACTIONS, DISPUTES, SIGNAL_ALONE
+from signals.core.quality import LATE_AFTER, Quality, Share, Tally, quality
+from signals.core.standing import Ruling
 
+WEEKS = timedelta(weeks=12)
 SAMPLE = 5_000
 """Of a partner's signals, the latest so many are looked at, so that the question costs the same for everybody."""
 
 
-def quality_of(partner_id: int, *, programme_ids: Collection[int], hidden: bool) -> dict[str, Quality]:
+def quality_of(partner_id: int, *, programme_ids: Collection[int], hidden: bool, at: datetime) -> dict[str, Quality]:
     """The figures of a partner's latest published signals, by indicator type, in these programmes.
 
     With `hidden` by everything that was said, as analysts may see it; without, by what members may count, for a figure
     that moves with a signal of one's own would tell what the hub hides.
     """
-    columns = {"standing": "standing", "counts": "counts"} if hidden else _SHOWN
-    query = _TALLY
-    for name, column in columns.items():
+    rows = _tallies("indicator_type", partner_id, programme_ids=programme_ids, hidden=hidden, at=at)
+    return {kind: quality(Tally(*tally)) for kind, *tally in rows}
+
+
+def weekly_quality_of(
+    partner_id: int, *, programme_ids: Collection[int], at: datetime
+) -> dict[str, list[tuple[date, Quality]]]:
+    """The same as analysts see it, of the signals published in each of the last weeks, oldest first; no empty weeks.
+
+    A week begins on Monday and is UTC's. Younger weeks were judged for less long.
+    """
+    rows = _tallies(_BY_WEEK, partner_id, programme_ids=programme_ids, hidden=True, at=at, since=at - WEEKS)
+    found: dict[str, list[tuple[date, Quality]]] = {}
+    for kind, week, *tally in rows:
+        found.setdefault(kind, []).append((week, quality(Tally(*tally))))
+    return found
+
+
+def _tallies(
+    by: str,
+    partner_id: int,
+    *,
+    programme_ids: Collection[int],
+    hidden: bool,
+    at: datetime,
+    since: datetime | None = None,
+) -> list[tuple[Any, ...]]:
+    query = _TALLY.replace("/*by*/", by)
+    for name, column in ({"standing": "standing", "counts": "counts"} if hidden else _SHOWN).items():
         query = query.replace(f"/*{name}*/", column)
     parameters: dict[str, Any] = {
         "partner": partner_id,
@@ -31,10 +60,15 @@ def quality_of(partner_id: int, *, programme_ids: Collection[int], hidden: bool)
         "hidden": hidden,
         "actions": [each.value for each in ACTIONS],
         "alone": SIGNAL_ALONE,
+        "disputes": [each.value for each in DISPUTES],
+        "rulings": [Ruling.DISPUTED.value, Ruling.REFUTED.value],
+        "at": at,
+        "late": LATE_AFTER,
+        "since": since,
     }
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
-        return {kind: quality(Tally(*tally)) for kind, *tally in cursor.fetchall()}
+        return list(cursor.fetchall())
 
 
 def quality_document(figures: dict[str, Quality]) -> list[dict[str, Any]]:
@@ -50,6 +84,7 @@ def quality_document(figures: dict[str, Quality]) -> list[dict[str, Any]]:
             "precision": _share(found.precision),
             "dispute_rate": _share(found.dispute_rate),
             "echo_share": _share(found.echo_share),
+            "late_share": _share(found.late_share),
         }
         for kind, found in sorted(figures.items())
     ]
@@ -59,6 +94,7 @@ def _share(share: Share) -> dict[str, Any]:
     return {"of": share.of, "value": share.value, "low": share.low, "high": share.high}
 
 
+_BY_WEEK = "indicator_type, date_trunc('week', published_at AT TIME ZONE 'UTC')::date"
 _SHOWN = {"standing": "shown_standing", "counts": "shown_counts"}
 
 # An action proves a signal right where it rested on the actor's own finding: some action was taken more often than
@@ -68,6 +104,7 @@ WITH sample AS (
     SELECT * FROM signals_signal
      WHERE issuer_id = %(partner)s AND published_at IS NOT NULL
        AND programme_id = ANY (%(programmes)s::bigint[])
+       AND (%(since)s::timestamptz IS NULL OR published_at >= %(since)s)
      ORDER BY arrival DESC LIMIT %(sample)s
 ), judged AS (
     SELECT sample.*, coalesce(weight./*standing*/ IN ('disputed', 'refuted'), false) AS is_wrong,
@@ -81,10 +118,25 @@ WITH sample AS (
                   AND earlier.issuer_id <> sample.issuer_id AND earlier.published_at < sample.received_at
                   AND (%(hidden)s OR earlier.audience = 'programme')) AS is_echo
       FROM sample LEFT JOIN signals_weight AS weight ON weight.signal_id = sample.id
+), dated AS (
+    SELECT judged.*,
+           CASE WHEN is_wrong THEN least(
+               (SELECT min(received_at) FROM signals_opinion AS opinion
+                 WHERE opinion.signal_id = judged.id AND opinion.held = ANY (%(disputes)s)),
+               (SELECT min(ruling.at) FROM signals_ruling AS ruling
+                 WHERE ruling.signal_id = judged.id AND ruling.ruled = ANY (%(rulings)s))) END AS disputed_at
+      FROM judged
+), timed AS (
+    SELECT dated.*,
+           disputed_at IS NOT NULL AND (removal = 'withdrawn' OR removal = '' AND disputed_at <= %(at)s - %(late)s)
+               AS is_known_wrong,
+           coalesce(removed_at, %(at)s) - disputed_at > %(late)s AS is_late
+      FROM dated
 )
-SELECT indicator_type, count(*), count(*) FILTER (WHERE is_right AND NOT is_wrong), count(*) FILTER (WHERE is_wrong),
+SELECT /*by*/, count(*), count(*) FILTER (WHERE is_right AND NOT is_wrong), count(*) FILTER (WHERE is_wrong),
        count(*) FILTER (WHERE removal = 'withdrawn'), count(*) FILTER (WHERE is_echo),
        percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM removed_at - published_at)::float)
-           FILTER (WHERE removal = 'withdrawn')
-  FROM judged GROUP BY 1 ORDER BY 1
+           FILTER (WHERE removal = 'withdrawn'),
+       count(*) FILTER (WHERE is_known_wrong), count(*) FILTER (WHERE is_known_wrong AND is_late)
+  FROM timed GROUP BY /*by*/ ORDER BY /*by*/
 """

@@ -14,6 +14,9 @@ class NoticeKind(StrEnum):
     SIGNAL_WEIGHED = "signal.weighed"  # what others hold of one's own signals, and did about them: counts, never who
     APPEAL_DECIDED = "appeal.decided"  # about a signal that the partner had: to be put right where it was upheld
     APPEAL_ANSWERED = "appeal.answered"  # the partner's own
+    QUALITY_DECIDED = (
+        "quality.decided"  # what was decided about the partner, whose signals proved bad or came in a flood
+    )
     SIGNAL_DISPUTED = "signal.disputed"  # an analyst restricted one's own signal, or lifted that
     KEY_PROPOSED = "key.proposed"
     KEY_ACTIVATED = "key.activated"

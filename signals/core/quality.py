@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
+
+LATE_AFTER: Final = timedelta(days=7)
+"""How long an author may let stand what others dispute before it counts as late."""
 
 _Z: Final = 1.959963984540054  # of the 95 % interval
 
@@ -14,7 +18,9 @@ class Tally:
     """Counts over a partner's latest published signals of one type.
 
     `right`: borne out by another's own observation or finding, and disputed by nobody. `wrong`: disputed or refuted.
-    `echoes`: derived, or said after another partner had said the same value.
+    `echoes`: derived, or said after another partner had said the same value. `known_wrong`: of the wrong ones those
+    that were disputed a week ago or longer, or that their author withdrew since; `late`: of those, the ones that it let
+    stand for more than a week from the first dispute.
     """
 
     signals: int
@@ -23,6 +29,8 @@ class Tally:
     withdrawn: int = 0
     echoes: int = 0
     seconds_to_withdraw: float | None = None  # the median
+    known_wrong: int = 0
+    late: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class Quality:
     precision: Share
     dispute_rate: Share
     echo_share: Share
+    late_share: Share
 
 
 def quality(tally: Tally) -> Quality:
@@ -52,6 +61,7 @@ def quality(tally: Tally) -> Quality:
         precision=share(tally.right, tally.right + tally.wrong),
         dispute_rate=share(tally.wrong, tally.signals),
         echo_share=share(tally.echoes, tally.signals),
+        late_share=share(tally.late, tally.known_wrong),
     )
 
 

@@ -16,7 +16,7 @@ exports     exports of the ledger and how far their making is
 """
 
 from signals.models.bulk import BulkItem, BulkRun
-from signals.models.cases import Appeal, Case, CaseEvent, RemedyAsked
+from signals.models.cases import Appeal, Case, CaseEvent, PartnerAlarm, RemedyAsked
 from signals.models.delivery import Attempt, DisclosedMinute, Disclosure, Endpoint, FormerSecret, Unsummed
 from signals.models.exports import Export, ExportState
 from signals.models.feed import Change, Head, Route, Signal, Walk
@@ -52,6 +52,7 @@ __all__ = [
     "NoticeHead",
     "Opinion",
     "Outcome",
+    "PartnerAlarm",
     "RecallPlace",
     "RecalledSignal",
     "Receipt",

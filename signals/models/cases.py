@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import models
 
@@ -42,6 +43,9 @@ class Case(models.Model):
     decided_by = models.CharField(max_length=40, default="")
     decided_at = models.DateTimeField(null=True)
     before = models.CharField(max_length=12, default="")  # the signal's state before the decision: what undo returns to
+    measure: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(
+        default=dict, db_default=models.Value({}, models.JSONField())
+    )  # what the decision changed of its partner, so that undo puts it back
 
     class Meta:
         constraints = [
@@ -93,6 +97,14 @@ class Case(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {str(self.id)[:8]}"
+
+
+class PartnerAlarm(Case):
+    """A quality case on the board of partners' quality."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "partner's quality"
 
 
 class CaseEvent(models.Model):

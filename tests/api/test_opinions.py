@@ -148,5 +148,5 @@ def test_ones_own_figures_tell_nothing_of_what_is_hidden_from_one(
     said(acme, value=value)
     [url] = asked(acme, "quality")["types"]
     assert (url["right"], url["echo_share"]["value"]) == (0, 0.0)
-    seen = quality_of(acme.partner.pk, programme_ids=[csea.pk], hidden=True)["url"]
+    seen = quality_of(acme.partner.pk, programme_ids=[csea.pk], hidden=True, at=now())["url"]
     assert (seen.tally.right, seen.tally.echoes) == (1, 1)

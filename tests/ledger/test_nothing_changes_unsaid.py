@@ -36,6 +36,7 @@ from signals import tasks
 from signals.bulk import drafting, running
 from signals.bulk import second_person as bulk_second_person
 from signals.cases import claiming, deciding, opening, second_person, talking, undoing
+from signals.cases.alarms import raise_alarms
 from signals.core.bulk import Deed, Filter
 from signals.core.cases import CaseKind, Outcome, PauseReason
 from signals.core.endpoints import Stop
@@ -51,7 +52,7 @@ from signals.lifecycle.inflow import forget_inflow
 from signals.lifecycle.notices import forget_notices
 from signals.lifecycle.quarantine import settle_fallen_keys
 from signals.lifecycle.roll_up import roll_up
-from signals.models import BulkRun, Case, Endpoint, RemedyAsked, Signal
+from signals.models import BulkRun, Case, Endpoint, Inflow, RemedyAsked, Signal
 from signals.voices import standing_ruling
 from tests.admin.scene import a_person, misp_list
 from tests.api.routes import Operation, operations
@@ -261,6 +262,7 @@ def signals_verbs(watch: Watch, acme: Company, birch: Company, cedar: Company) -
     reads.ask("get", "notices")
     cases_verbs(watch)
     bulk_verbs(watch)
+    alarms_verbs(watch)
     appeals_verbs(reads)
     first, second = Signal.objects.filter(state="held").order_by("arrival")
     live = Signal.objects.filter(state="published").order_by("arrival")[0]
@@ -369,6 +371,25 @@ def bulk_verbs(watch: Watch) -> None:
         bulk_second_person.propose(other.pk, why="look", by=sits, at=now())
         approvals.expire_proposals(at=now() + YEAR)
         assert drafting.forget_drafts(at=now() + YEAR) == 1
+
+
+def alarms_verbs(watch: Watch) -> None:
+    """A flood is shown to a person, who does everything about its partner and takes it back."""
+    sits = a_person("sits", Role.ANALYST)
+    who: dict[str, Any] = {"at": now(), "actor": f"staff:{sits.pk}"}
+    hour = Inflow.objects.order_by("-hour")[0]
+    Inflow.objects.filter(
+        partner_id=hour.partner_id, hour=hour.hour, programme_id=hour.programme_id, indicator_type=hour.indicator_type
+    ).update(flooded=1)
+    with watch.door("an alarm"):
+        assert raise_alarms(at=now())
+        case = Case.objects.get(kind="quality", cause="flood")
+        for reason in ("partner-warned", "probation", "throttled", "suspension-proposed"):
+            case = claiming.claim(case.pk, **who)
+            assert case.lease_token
+            how: dict[str, Any] = {"outcome": Outcome.ACTED, "reason": reason, "policy": "handbook 4", "text": ""}
+            deciding.decide(case.pk, token=case.lease_token, version=case.version, **how, **who)
+            undoing.undo(case.pk, text="", **who)
 
 
 def appeals_verbs(reads: Doors) -> None:

@@ -101,6 +101,7 @@ class TypeQualityShape(serializers.Serializer[Any]):
     precision = ShareShape(help_text="of those that proved right or wrong, the share that proved right")
     dispute_rate = ShareShape()
     echo_share = ShareShape(help_text="derived, or said after another partner had said the same value")
+    late_share = ShareShape(help_text="of those known to be wrong: stood for more than a week from the first dispute")
 
 
 class QualityShape(serializers.Serializer[Any]):
@@ -185,6 +186,7 @@ class OwnQuality(Door):
     def get(self, request: Request) -> Response:
         """By indicator type."""
         partner_id = caller(request).partner_id
-        readable = [each for each in public.programmes_of(partner_id, at=timezone.now()) if each.may_receive]
-        figures = quality_of(partner_id, programme_ids=[each.programme_id for each in readable], hidden=False)
+        at = timezone.now()
+        readable = [each for each in public.programmes_of(partner_id, at=at) if each.may_receive]
+        figures = quality_of(partner_id, programme_ids=[each.programme_id for each in readable], hidden=False, at=at)
         return Response({"types": quality_document(figures)})

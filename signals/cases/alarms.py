@@ -1,0 +1,75 @@
+"""Look at what partners sent lately, and ask a person where it is bad for certain or came in a flood: once a cause."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.db.models import Q
+
+from signals.cases.opening import open_case
+from signals.compliance.quality import quality_of
+from signals.core.alarms import FLOOD_WITHIN, QUIET, Figure, alarms, cause_of
+from signals.core.cases import CaseKind, CaseState
+from signals.models import Case, Inflow
+
+ACTIVE_WITHIN = timedelta(days=7)
+_SYSTEM = "system:quality"
+
+_Cause = tuple[int, int, str]  # partner, programme, what about
+
+
+def raise_alarms(*, at: datetime) -> int:
+    """Open a case for each figure and flood that gives cause for one; returns how many.
+
+    Looks at partners that sent something in the last week: three queries, and one for each of them and programme. What
+    is undecided is not asked twice, and what was decided not again within 30 days; a flood is new when it comes after
+    the decision about the last one.
+    """
+    known = _known(at=at)
+    wanted: list[_Cause] = []
+    for partner_id, programme_id in _active(at=at):
+        figures = quality_of(partner_id, programme_ids=[programme_id], hidden=True, at=at)
+        for indicator_type, found in figures.items():
+            causes = [cause_of(alarm.figure, indicator_type) for alarm in alarms(found)]
+            wanted += [(partner_id, programme_id, cause) for cause in causes]
+    fresh = [cause for cause in wanted if cause not in known] + _floods(known, at=at)
+    for partner_id, programme_id, cause in fresh:
+        open_case(CaseKind.QUALITY, partner_id=partner_id, programme_id=programme_id, cause=cause, actor=_SYSTEM, at=at)
+    return len(fresh)
+
+
+def _active(*, at: datetime) -> list[tuple[int, int]]:
+    rows = Inflow.objects.filter(hour__gte=at - ACTIVE_WITHIN)
+    return sorted(rows.values_list("partner_id", "programme_id").distinct())
+
+
+def _known(*, at: datetime) -> dict[_Cause, datetime | None]:
+    """What need not be asked, and when it was decided last; None while it is undecided."""
+    rows = Case.objects.filter(kind=CaseKind.QUALITY.value, partner_id__isnull=False, programme_id__isnull=False)
+    lately = rows.filter(~Q(state=CaseState.DECIDED.value) | Q(decided_at__gt=at - QUIET)).order_by("opened_at")
+    known: dict[_Cause, datetime | None] = {}
+    for case in lately:
+        about = (case.partner_id or 0, case.programme_id or 0, case.cause)
+        if about not in known or known[about] is not None:
+            known[about] = case.decided_at
+    return known
+
+
+def _floods(known: dict[_Cause, datetime | None], *, at: datetime) -> list[_Cause]:
+    with connection.cursor() as cursor:
+        cursor.execute(_FLOODS, [at - FLOOD_WITHIN])
+        floods = cursor.fetchall()
+    found = []
+    for partner_id, programme_id, last_hour in floods:
+        cause = (partner_id, programme_id, cause_of(Figure.FLOOD))
+        decided_at = known.get(cause)
+        if cause not in known or (decided_at is not None and last_hour > decided_at):
+            found.append(cause)
+    return found
+
+
+_FLOODS = """
+SELECT partner_id, programme_id, max(hour) FROM signals_inflow
+ WHERE flooded > 0 AND hour > %s GROUP BY 1, 2 ORDER BY 1, 2
+"""
