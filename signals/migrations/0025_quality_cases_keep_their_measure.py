@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('signals', '0023_decisions_in_bulk'),
+        ('signals', '0024_the_desks_lists_have_their_indexes'),
     ]
 
     operations = [
