@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connections
+from django.db import connections, transaction
+from django.test.client import ClientHandler
 from pytest_django import DjangoDbBlocker
 
 from tests.cluster import postgres
@@ -16,6 +17,25 @@ from tests.cluster import postgres
 # Every test client loads the middleware anew, and WhiteNoise would look through all static files each time: half of the
 # time of a test of the API. The live hubs of other tests do as in production.
 settings.WHITENOISE_AUTOREFRESH = True
+
+# Half a million rounds of hashing for each account: the slow hash is Django's to test, and the live hubs hash as in
+# production.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+_load_middleware = ClientHandler.load_middleware
+_loaded: list[ClientHandler] = []
+
+
+def _share_middleware(handler: ClientHandler, is_async: bool = False) -> None:
+    """Take what another client loaded under the same settings: loading takes longer than most requests."""
+    held_to = settings._wrapped  # another object as soon as a test overrides a setting, and again when it is over
+    if not _loaded or vars(_loaded[0])["held_to"] is not held_to:
+        _load_middleware(handler, is_async)
+        _loaded[:] = [handler]
+    vars(handler).update(vars(_loaded[0]), enforce_csrf_checks=handler.enforce_csrf_checks, held_to=held_to)
+
+
+ClientHandler.load_middleware = _share_middleware  # type: ignore[assignment,method-assign]
 
 TEMPLATE = "heliograph_template"
 _ALIASES = ("default", "owner", "ledger")
@@ -50,6 +70,18 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     yield
     with django_db_blocker.unblock():
         _point_at("postgres")
+
+
+@pytest.fixture(scope="module")
+def module_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A transaction around all tests of a module: what it makes once, each test finds as it was made."""
+    around_all = transaction.atomic()
+    with django_db_blocker.unblock():
+        around_all.__enter__()
+    yield
+    with django_db_blocker.unblock():
+        transaction.set_rollback(True)
+        around_all.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,6 @@ from tests.admin.scene import (
     VALUE,
     WHO,
     Scene,
-    a_scene,
     a_username,
     an_endpoint,
     at_the_desk,
@@ -259,10 +259,9 @@ def test_a_warning_list_is_imported_replaced_and_removed(scene: Scene) -> None:
 
 
 def test_a_legal_hold_keeps_the_content_beyond_its_time_and_its_month(
-    recorded: Recorded, settings: Settings, tmp_path: Path
+    scene: Scene, recorded: Recorded, settings: Settings, tmp_path: Path
 ) -> None:
-    settings.KEYS_DIR = tmp_path  # a month is destroyed here: no other test may need it
-    scene = a_scene()
+    settings.KEYS_DIR = shutil.copytree(settings.KEYS_DIR, tmp_path / "keys")  # a month of the others' is destroyed
     client = at_the_desk(Role.COMPLIANCE)
     client.post(page_of(scene.published, "do", "place-legal-hold"), {"reason": "AZ 12/26"})
     later = now() + timedelta(days=366)

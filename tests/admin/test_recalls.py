@@ -13,17 +13,12 @@ from partners.models import Programme
 from signals.admin.recall_bar import bar
 from signals.core.recall import Standing
 from signals.models import Change, Disclosure, Signal, Walk
-from tests.admin.scene import VALUE, Scene, a_scene, at_the_desk
+from tests.admin.scene import VALUE, Scene, at_the_desk
 from tests.admin.test_desk import queries
 from tests.companies import a_company, now
 
 pytestmark = pytest.mark.django_db
 BOARD = "/admin/signals/recalledsignal/"
-
-
-@pytest.fixture
-def scene() -> Scene:
-    return a_scene()
 
 
 def withdrawn(scene: Scene, value: str = "https://bad.example/taken-back", *, readers: bool = True) -> Signal:

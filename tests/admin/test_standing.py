@@ -10,7 +10,7 @@ from signals.models import Ruling, Signal
 from tests.admin.scene import Scene, at_the_desk
 from tests.companies import settle
 
-pytestmark = pytest.mark.usefixtures("committed_db")
+pytestmark = pytest.mark.django_db
 
 
 def test_an_analyst_disputes_at_the_desk_and_sees_who_said_what(scene: Scene) -> None:

@@ -183,7 +183,6 @@ ELSEWHERE: dict[tuple[str, str], str] = {
 def watch(monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path) -> Iterator[Watch]:
     monkeypatch.setitem(approvals.ACTS, NOTHING.name, NOTHING)
     settings.KEYS_DIR = tmp_path / "keys"
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes its time
     with watching(monkeypatch) as watch:
         yield watch
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 from django.db.utils import ProgrammingError
@@ -18,9 +20,15 @@ Recorded = Callable[[], list[dict[str, Any]]]
 LedgerRefuses = Callable[[], AbstractContextManager[None]]
 
 
+_owner: list[tuple[str, psycopg.Connection]] = []  # one for a run: opening it takes ten times what it is asked for
+
+
 def _as_owner(statement: str) -> None:
-    with postgres.bootstrap_connection(connection.settings_dict["NAME"]) as owner:
-        owner.execute(statement)
+    database = connection.settings_dict["NAME"]
+    if not _owner or _owner[0][0] != database:
+        _owner[:] = [(database, postgres.bootstrap_connection(database))]
+        atexit.register(_owner[0][1].close)
+    _owner[0][1].execute(statement)
 
 
 @contextmanager

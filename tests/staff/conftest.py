@@ -1,4 +1,4 @@
-"""Passwords are hashed fast here: the slow hash is Django's to test. And the admin stands alone, on the floor."""
+"""The admin stands alone here, on the floor."""
 
 from __future__ import annotations
 
@@ -6,12 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 from django.test import override_settings
-from pytest_django import Settings
-
-
-@pytest.fixture(autouse=True)
-def _fast_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(scope="module")
