@@ -51,6 +51,7 @@ _PATH = {
     "index": "a leaf's place in the log, from 0",
     "endpoint_id": "id of one of your endpoints",
     "reference": "the reference that the appeal was answered with",
+    "departure_id": "the reference that the leaver was told: in the last word, a notice, or by the operator",
     "remedy_id": "as the notice `appeal.decided` names it",
     "signal_id": "id of one of your signals, from a verdict",
     "submission_id": "id of one of your submissions",
@@ -121,6 +122,8 @@ def _tell_problems(path: str, operation: Json, shared: Json) -> None:
     if path.startswith(_OPEN_TO_ALL):
         codes -= {"unauthorized", "rate-limited"}
     else:
+        if {} in operation.get("security", ()):  # no key is asked for
+            codes.discard("unauthorized")
         for response in operation["responses"].values():
             response.setdefault("headers", {}).update(_LIMIT_REFERENCES)
     if "requestBody" in operation:

@@ -236,7 +236,17 @@ _PROGRAMME = {
     "indicator_types": ["url", "domain", "username", "pdq", "sha256"],
     "retention_days": {"*": 365, "username": 180},
     "agreement_version": 3,
+    "on_leaving": "keep",
     "membership": _STANDING,
+}
+_DEPARTURE = {
+    "departure": "0d7c0f2e-2d5c-4a57-9a5e-6f1b1d0f8a33",
+    "programme": "csea",
+    "left_at": "2026-11-02T09:00:01.250000Z",
+    "signals": "keep",
+    "due_at": "2026-12-02T09:00:01.250000Z",
+    "state": "due",
+    "known_since": None,
 }
 _MEMBER = {"slug": "birch-chat", "name": "Birch Chat", "state": "active"}
 _API_KEY = {
@@ -340,6 +350,8 @@ EXAMPLES: dict[str, Any] = {
         "due_at": "2026-11-09T09:00:01.250000Z",
         "answered_at": "2026-11-03T10:12:00Z",
     },
+    "DepartureShape": _DEPARTURE,
+    "DeparturesShape": {"departures": [_DEPARTURE]},
     "CheckpointShape": {
         "origin": "hub.example/ledger",
         "size": 3,

@@ -53,6 +53,7 @@ STATUS: dict[str, HTTPStatus] = {
     "parameter-invalid": HTTPStatus.BAD_REQUEST,
     "private-key-sent": HTTPStatus.UNPROCESSABLE_ENTITY,
     "rate-limited": HTTPStatus.TOO_MANY_REQUESTS,
+    "receipt-refused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "slug-taken": HTTPStatus.CONFLICT,
     "too-many-endpoints": HTTPStatus.CONFLICT,
     "too-many-lines": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

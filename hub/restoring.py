@@ -32,7 +32,7 @@ from hub.staff.roles import Role
 from hub.vault import keyring
 from partners import public
 from partners.core.limits import OwnLimits
-from partners.core.programmes import ProgrammeSettings
+from partners.core.programmes import OnLeaving, ProgrammeSettings
 from partners.lifecycle.begin_membership import Terms
 from partners.lifecycle.change_limits import change_limits
 from partners.lifecycle.change_membership import change_membership
@@ -46,6 +46,7 @@ from partners.lifecycle.suspend_membership import suspend_membership
 from partners.lifecycle.suspend_partner import suspend_partner
 from signals.core.endpoints import Stop
 from signals.lifecycle.endpoints import remove_endpoint, stop_again
+from signals.lifecycle.leave import leave_again
 from signals.lifecycle.notices import tell_restored
 from signals.lifecycle.quarantine import revoke_compromised_key
 from signals.lifecycle.reapply import hold_again, purge_again, withdraw_again
@@ -185,6 +186,17 @@ def _change_membership(said: _Said, at: datetime) -> None:
     change_membership(said.subjects["partner"], said.subjects["programme"], terms, actor=ACTOR, at=at)
 
 
+def _leave_again(said: _Said, at: datetime) -> None:
+    leave_again(
+        UUID(said.subjects["departure"]),
+        said.subjects["partner"],
+        said.subjects["programme"],
+        generation=int(str(said.facts["generation"])),
+        due_at=datetime.fromisoformat(str(said.facts["due_at"])),
+        at=at,
+    )
+
+
 def _change_limits(said: _Said, at: datetime) -> None:
     change_limits(said.subjects["partner"], OwnLimits(**_after(said)), actor=ACTOR, at=at)
 
@@ -198,6 +210,7 @@ def _change_programme(said: _Said, at: datetime) -> None:
         gates=after["gates"],
         agreement_version=after["agreement_version"],
         is_training_required=after["is_training_required"],
+        on_leaving=after.get("on_leaving", OnLeaving.KEEP.value),  # older leaves do not say
     )
     change_programme(said.subjects["programme"], after["name"], settings, actor=ACTOR, at=at)
 
@@ -294,6 +307,7 @@ def _signals(verb: Callable[..., int]) -> Callable[[_Said, datetime], None]:
 _VERBS: dict[str, Callable[[_Said, datetime], object]] = {
     "api-key.revoked": _revoke_api_key,
     "api-key.rolled": _end_rolled_api_key,
+    "departure.began": _leave_again,
     "endpoint.changed": _stop_changed_endpoint,
     "endpoint.disabled": _stop_endpoint,
     "endpoint.removed": _remove_endpoint,

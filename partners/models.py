@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from partners.core.accountability import LawfulBasis
+from partners.core.programmes import OnLeaving
 from partners.core.states import KeyState, MembershipState, PartnerState
 
 SLUG = r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$"
@@ -54,6 +55,7 @@ class Programme(models.Model):
     gates: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
     agreement_version = models.PositiveIntegerField(default=0)  # members who signed an older one are read-nothing
     is_training_required = models.BooleanField(default=False)
+    on_leaving = models.TextField(default=OnLeaving.KEEP.value, db_default=OnLeaving.KEEP.value)
     added_at = models.DateTimeField()
 
     class Meta:
@@ -64,6 +66,10 @@ class Programme(models.Model):
                 condition=Q(violations__len__gt=0) & Q(indicator_types__len__gt=0),
             ),
             models.CheckConstraint(name="programme_has_default_retention", condition=Q(retention_days__has_key="*")),
+            models.CheckConstraint(
+                name="programme_keeps_or_withdraws_what_leavers_said",
+                condition=Q(on_leaving__in=[each.value for each in OnLeaving]),
+            ),
         ]
 
     def __str__(self) -> str:

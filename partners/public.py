@@ -13,6 +13,8 @@ from partners.core.keys import why_not_good
 from partners.core.limits import OwnLimits
 from partners.core.membership import is_in_good_standing
 from partners.core.states import KeyState, MembershipState, PartnerState
+from partners.lifecycle.end_membership import end_membership
+from partners.lifecycle.leave_hub import leave_hub
 from partners.lifecycle.probation import begin_probation, end_probation
 from partners.lifecycle.retire_key import retire_key
 from partners.lifecycle.revoke_key import RevokedKeys, check_moment, revoke_key, would_fall
@@ -33,9 +35,11 @@ __all__ = [
     "SigningKeyFacts",
     "begin_probation",
     "check_moment",
+    "end_membership",
     "end_probation",
     "hold_keys",
     "key_was_good",
+    "leave_hub",
     "member_slugs",
     "members",
     "members_between",
@@ -95,6 +99,7 @@ class ProgrammeFacts:
     indicator_types: frozenset[str]
     retention_days: Mapping[str, int]  # per indicator type, and "*" for the others
     gates: Mapping[str, object]
+    on_leaving: str  # "keep" | "withdraw": what becomes of a leaver's signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +269,7 @@ def _programme_facts(row: Programme) -> ProgrammeFacts:
         indicator_types=frozenset(row.indicator_types),
         retention_days=row.retention_days,
         gates=row.gates,
+        on_leaving=row.on_leaving,
     )
 
 

@@ -24,9 +24,10 @@ from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.exports import end_exports, make_next
 from signals.lifecycle.failing import mail_failing, mark_failing
-from signals.lifecycle.farewell import mark_leaving
+from signals.lifecycle.farewell import close_notices, mark_leaving
 from signals.lifecycle.inflow import forget_inflow
 from signals.lifecycle.key_news import tell_key_events
+from signals.lifecycle.leave import settle_departures
 from signals.lifecycle.notices import forget_notices, post_notices
 from signals.lifecycle.publish import programmes_waiting
 from signals.lifecycle.publish import publish as publish_programme
@@ -102,7 +103,16 @@ def sweep(**_: object) -> None:
             nudge()
     until = time.monotonic() + _SWEEP_SECONDS
     for step in (
-        *(tell_key_events, settle_fallen_keys, expire_due, mark_leaving, mark_failing, keep_days_ahead),
+        *(
+            tell_key_events,
+            settle_fallen_keys,
+            expire_due,
+            mark_leaving,
+            settle_departures,
+            close_notices,
+            mark_failing,
+            keep_days_ahead,
+        ),
         *(expire_proposals, roll_up_past_minutes, find_same_value, weigh_next),
         *(close_overtaken, open_held, open_disputed),
     ):

@@ -10,7 +10,7 @@ from django import forms
 
 from hub.staff.second_person import Why
 from partners.core.accountability import LONGEST, Accountability, LawfulBasis
-from partners.core.programmes import PRESETS, ProgrammeSettings
+from partners.core.programmes import PRESETS, OnLeaving, ProgrammeSettings
 from partners.core.scopes import MEANINGS, ORDINARY, Scope
 from partners.lifecycle.begin_membership import Terms
 from partners.models import Membership, Partner, Programme
@@ -96,9 +96,14 @@ class Settings(IfMore):
         min_value=0, max_value=10_000, help_text="Members who signed an older agreement neither submit nor receive."
     )
     is_training_required = forms.BooleanField(required=False)
+    on_leaving = forms.ChoiceField(
+        choices=[(each.value, each.value) for each in OnLeaving],
+        label="When a member leaves, its signals are",
+        help_text="Kept until they expire, or withdrawn at once. Counts for whoever leaves from now on.",
+    )
     field_order = (
         *("name", "violations", "indicator_types", "retention_days", "gates", "agreement_version"),
-        *("is_training_required", "reason"),
+        *("is_training_required", "on_leaving", "reason"),
     )
 
     @staticmethod
@@ -112,6 +117,7 @@ class Settings(IfMore):
             "gates": programme.gates,
             "agreement_version": programme.agreement_version,
             "is_training_required": programme.is_training_required,
+            "on_leaving": programme.on_leaving,
         }
 
     def clean_retention_days(self) -> dict[str, int]:
@@ -132,6 +138,7 @@ def settings_from(given: dict[str, Any]) -> ProgrammeSettings:
         gates=given["gates"],
         agreement_version=given["agreement_version"],
         is_training_required=given["is_training_required"],
+        on_leaving=given["on_leaving"],
     )
 
 

@@ -1,19 +1,22 @@
-"""Memberships in the admin: change the terms, suspend, resume, end."""
+"""Memberships in the admin: change the terms, propose to suspend, to resume, to end."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
-from hub.staff.roles import Capability, member
+from hub.staff.roles import Capability, has, member
 from hub.staff.second_person import Why
 from hub.staff.site import site
 from hub.staff.verbs import RowVerb, VerbAdmin, Who
 from partners.admin import forms
 from partners.core.states import MembershipState
 from partners.lifecycle.change_accountability import change_accountability
-from partners.lifecycle.end_membership import end_membership
 from partners.models import Membership
 from partners.second_person.about import PROPOSED
 from partners.second_person.audience import change_membership_or_propose
@@ -46,11 +49,6 @@ def _resume(membership: Membership, given: dict[str, Any], who: Who) -> str:
     return PROPOSED
 
 
-def _end(membership: Membership, _given: dict[str, Any], who: Who) -> str:
-    end_membership(membership.partner.slug, membership.programme.slug, **who)
-    return f"{membership} has ended: it is told to erase what it holds."
-
-
 @admin.register(Membership, site=site)
 class MembershipAdmin(VerbAdmin[Membership]):
     """Partners in programmes. They begin on the partner's page."""
@@ -61,6 +59,7 @@ class MembershipAdmin(VerbAdmin[Membership]):
     list_filter = ("state", "programme", "may_submit", "may_receive", "partner")
     list_select_related = ("partner", "programme")
     ordering = ("partner__slug", "programme__slug")
+    readonly_fields = ("if_it_leaves",)
     row_verbs = (
         RowVerb(
             "change",
@@ -101,12 +100,19 @@ class MembershipAdmin(VerbAdmin[Membership]):
             Why,
             is_offered=lambda membership: membership.state == MembershipState.SUSPENDED,
         ),
-        RowVerb(
-            "end",
-            "End",
-            _MANAGE,
-            "It is told to erase all it holds of the programme. A new beginning starts from nothing.",
-            _end,
-            is_offered=lambda membership: membership.state != MembershipState.ENDED,
-        ),
     )
+
+    def get_fields(self, request: HttpRequest, obj: Membership | None = None) -> list[Any]:
+        """The facts; and for who manages companies, the way to end it."""
+        may = obj is not None and obj.state != MembershipState.ENDED and has(request.user, _MANAGE)
+        fields = [name for name in super().get_fields(request, obj) if name != "if_it_leaves"]
+        return [*fields, *(["if_it_leaves"] if may else [])]
+
+    @admin.display(description="If it leaves")
+    def if_it_leaves(self, membership: Membership) -> SafeString:
+        """The way to signals' page, which settles what it said and what it holds."""
+        address = reverse("admin:signals_departure_list_verb", args=["propose"])
+        about = membership.partner.slug, membership.programme.slug
+        return format_html(
+            '<a href="{}?partner={}&amp;programme={}">Propose that it leaves the programme</a>', address, *about
+        )

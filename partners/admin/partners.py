@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from hub.staff.roles import Capability, member
+from hub.staff.roles import Capability, has, member
 from hub.staff.second_person import Why
 from hub.staff.site import site
 from hub.staff.verbs import ListVerb, RowVerb, ShownOnce, VerbAdmin, Who
@@ -22,7 +23,6 @@ from partners.lifecycle.add_partner import add_partner
 from partners.lifecycle.change_limits import change_limits
 from partners.lifecycle.change_partner import change_partner
 from partners.lifecycle.issue_api_key import Use, issue_api_key
-from partners.lifecycle.part_with_partner import part_with_partner
 from partners.lifecycle.probation import begin_probation, end_probation
 from partners.lifecycle.propose_key import propose_key
 from partners.models import Partner
@@ -55,10 +55,6 @@ def _suspend(partner: Partner, given: dict[str, Any], who: Who) -> str:
 def _resume(partner: Partner, given: dict[str, Any], who: Who) -> str:
     propose_resumption(partner.slug, by=member(who), reason=given["reason"], at=who["at"])
     return PROPOSED
-
-
-def _part(partner: Partner, _given: dict[str, Any], who: Who) -> str:
-    return f"{part_with_partner(partner.slug, **who).slug} has left."
 
 
 def _begin_probation(partner: Partner, _given: dict[str, Any], who: Who) -> str:
@@ -102,7 +98,7 @@ class PartnerAdmin(VerbAdmin[Partner]):
     search_fields = ("slug", "name")
     ordering = ("slug",)
     fields = ("slug", "name", "state", "probation", "limits", "added_at", "more")
-    readonly_fields = ("probation", "limits", "more")
+    readonly_fields = ("probation", "limits", "more", "if_it_leaves")
     list_verbs = (
         ListVerb("enrol", "Enrol a partner", _MANAGE, "A new partner begins on probation.", _enrol, forms.Enrol),
     )
@@ -187,15 +183,18 @@ class PartnerAdmin(VerbAdmin[Partner]):
             Why,
             is_offered=lambda partner: partner.state == PartnerState.SUSPENDED,
         ),
-        RowVerb(
-            "part",
-            "Note that it has left",
-            _MANAGE,
-            "It never comes back under this slug. Its memberships must have ended.",
-            _part,
-            is_offered=lambda partner: partner.state != PartnerState.LEFT,
-        ),
     )
+
+    def get_fields(self, request: HttpRequest, obj: Partner | None = None) -> list[Any]:
+        """The facts; and for who manages companies, the way to part with one."""
+        may = obj is not None and obj.state != PartnerState.LEFT and has(request.user, _MANAGE)
+        return [*super().get_fields(request, obj), *(["if_it_leaves"] if may else [])]
+
+    @admin.display(description="If it leaves")
+    def if_it_leaves(self, partner: Partner) -> SafeString:
+        """The way to signals' page, which settles what it said and what it holds."""
+        address = reverse("admin:signals_departure_list_verb", args=["propose"])
+        return format_html('<a href="{}?partner={}">Propose that it leaves the hub</a>', address, partner.slug)
 
     @admin.display(description="Probation")
     def probation(self, partner: Partner) -> str:

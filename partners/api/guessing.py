@@ -58,6 +58,14 @@ class Guessing:
                 _bound(self._refused_until)
         return levels
 
+    def take_open(self, meta: Mapping[str, str]) -> list[Level]:
+        """Count a request at a door that asks for no key, apart from the 401s; empty for a peer without an address."""
+        name = _name(meta)
+        if not name:
+            return []
+        rate = Rate(*settings.LIMITS[Kind.UNAUTHORIZED])
+        return counting.take(f"open {name}", [Charge(Kind.UNAUTHORIZED, rate, 1)], slot=f"open {name[:_SLOT]}")
+
     def trust(self, meta: Mapping[str, str]) -> None:
         """Remember that the token of this request works."""
         digest = _digest(meta)

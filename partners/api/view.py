@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 
 from django.conf import settings
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -18,7 +19,7 @@ from partners.core.refusals import RateLimited
 from partners.limits import counting
 from partners.public import Caller
 
-__all__ = ["AGAIN", "Door", "Kind"]
+__all__ = ["AGAIN", "Door", "Kind", "OpenDoor"]
 
 AGAIN = "heliograph.again"  # in the ASGI scope of a second look at a request that waits: it was counted the first time
 _READS = {"GET", "HEAD"}
@@ -79,6 +80,24 @@ class Door(APIView):
         for name, value in header_fields(self._levels).items():
             finished.headers[name] = value
         return finished
+
+
+class OpenDoor(Door):
+    """An address that asks for no API key: whoever has its unguessable reference may come, so often per address.
+
+    Every request counts, whatever it finds, so that a reference that there is and one that there is not look the same.
+    """
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    def perform_authentication(self, request: Request) -> None:
+        """Nobody is asked who they are; refuses RateLimited."""
+        super().perform_authentication(request)
+        self._levels = guessing.take_open(request.META)
+        wait = seconds_to_wait(self._levels)
+        if wait:
+            raise RateLimited([Kind.UNAUTHORIZED], seconds=wait)
 
 
 def _is_again(request: Request) -> bool:

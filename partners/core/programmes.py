@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
 from partners.core.refusals import InvalidProgramme
@@ -20,6 +21,13 @@ WORD = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 MAX_RETENTION_DAYS = 3650
 
 
+class OnLeaving(StrEnum):
+    """What becomes of a member's signals when it leaves."""
+
+    KEEP = "keep"  # what members have seen stands until it expires
+    WITHDRAW = "withdraw"  # all of it is withdrawn, and whoever had it is told
+
+
 @dataclass(frozen=True, slots=True)
 class ProgrammeSettings:
     """What members agreed on: the words they use, how long things are kept, what is held for a person."""
@@ -30,6 +38,7 @@ class ProgrammeSettings:
     gates: Mapping[str, object] = field(default_factory=dict)
     agreement_version: int = 0
     is_training_required: bool = False
+    on_leaving: str = OnLeaving.KEEP.value
 
 
 PRESETS: Mapping[str, ProgrammeSettings] = MappingProxyType(
@@ -61,6 +70,8 @@ def check_settings(settings: ProgrammeSettings) -> None:
         raise InvalidProgramme(f"Unknown indicator types: {', '.join(sorted(unknown))}.", pointer="/indicator_types")
     _check_retention(settings.retention_days, settings.indicator_types)
     _check_gates(settings.gates)
+    if settings.on_leaving not in set(OnLeaving):
+        raise InvalidProgramme("A leaver's signals are kept or withdrawn.", pointer="/on_leaving")
     if settings.agreement_version < 0:
         raise InvalidProgramme("An agreement's version is a number from 0.", pointer="/agreement_version")
 

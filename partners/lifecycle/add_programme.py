@@ -31,6 +31,7 @@ def add_programme(slug: str, name: str, settings: ProgrammeSettings, *, actor: s
                     gates=dict(settings.gates),
                     agreement_version=settings.agreement_version,
                     is_training_required=settings.is_training_required,
+                    on_leaving=settings.on_leaving,
                     added_at=at,
                 )
         except IntegrityError:

@@ -26,6 +26,7 @@ def change_programme(slug: str, name: str, settings: ProgrammeSettings, *, actor
         programme.gates = dict(settings.gates)
         programme.agreement_version = settings.agreement_version
         programme.is_training_required = settings.is_training_required
+        programme.on_leaving = settings.on_leaving
         if facts_of(programme) != before:
             programme.save(update_fields=list(before))
             facts = {"after": facts_of(programme), "before": before}
@@ -43,6 +44,7 @@ def facts_of(programme: Programme) -> dict[str, Any]:
         "gates": programme.gates,
         "agreement_version": programme.agreement_version,
         "is_training_required": programme.is_training_required,
+        "on_leaving": programme.on_leaving,
     }
 
 
@@ -55,4 +57,5 @@ def settings_of(programme: Programme) -> ProgrammeSettings:
         gates=programme.gates,
         agreement_version=programme.agreement_version,
         is_training_required=programme.is_training_required,
+        on_leaving=programme.on_leaving,
     )

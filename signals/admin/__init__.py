@@ -8,6 +8,7 @@ values        reveal one value, search for one: POST only, both recorded
 submissions   what partners handed in, with the verdicts
 recalls       the recall board: who had what was removed, and who knows that it is gone
 endpoints     webhook addresses and the attempts to reach them
+departures    partners that left: the fate of their signals, and who has not signed that all is erased
 notices       what partners were told in their own feeds
 exports       bundles of the ledger: ask, watch, download
 questions     what compliance staff ask: who received what, what people were shown, what is due to be erased
@@ -18,6 +19,7 @@ screening     warning lists of harmless values, and keys that fell
 from signals.admin import (
     bulk,
     cases,
+    departures,
     endpoints,
     exports,
     government,
@@ -32,6 +34,7 @@ from signals.admin import (
 __all__ = [
     "bulk",
     "cases",
+    "departures",
     "endpoints",
     "exports",
     "government",

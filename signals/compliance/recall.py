@@ -92,8 +92,9 @@ def recalls(signal_ids: Collection[UUID], *, at: datetime) -> dict[UUID, Recall]
         copies[may_hold.signal_id].setdefault((may_hold.partner_id, may_hold.channel), None)
     reaches = _reaches({recall.programme_id for recall in removed.values()})
     receipts = _receipts(list(removed))
+    erased = _erased({recall.programme_id for recall in removed.values()})
     return {
-        identity: _board(identity, recall, copies[identity], reaches, receipts.get(identity, []), at=at)
+        identity: _board(identity, recall, copies[identity], reaches, receipts.get(identity, []), erased, at=at)
         for identity, recall in removed.items()
     }
 
@@ -150,11 +151,13 @@ def _board(
     copies: Mapping[tuple[int, str], datetime | None],
     reaches: Mapping[tuple[int, int, str], Reach],
     receipts: Iterable[Receipt],
+    erased: Collection[tuple[int, int]],
     *,
     at: datetime,
 ) -> Recall:
     receipts = tuple(receipts)
     vouched = {receipt.partner_id for receipt in receipts}
+    vouched |= {partner_id for partner_id, programme_id in erased if programme_id == recall.programme_id}
     board = []
     for (partner_id, channel), first_at in copies.items():
         reach = reaches.get((partner_id, recall.programme_id, channel))
@@ -194,6 +197,26 @@ def _receipts(signal_ids: Collection[UUID]) -> dict[UUID, list[Receipt]]:
     return found
 
 
+def _erased(programme_ids: Collection[int]) -> set[tuple[int, int]]:
+    """Who left which of these programmes, has not come back, and has said that everything is erased."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT partner_id, programme_id FROM signals_departure AS departure"  # noqa: S608  constants
+            f" WHERE programme_id = ANY (%(programmes)s) AND {_HAS_ERASED}",
+            {"programmes": list(programme_ids)},
+        )
+        return set(cursor.fetchall())
+
+
+# Of a row of signals_departure: its partner's word is there and believed, and no walk of a later stay began a new copy.
+_HAS_ERASED = """departure.erasure IN ('signed', 'on-paper')
+    AND NOT EXISTS (SELECT 1 FROM signals_distrust AS fallen
+                     WHERE departure.erasure = 'signed' AND fallen.key_id = departure.key_id
+                       AND (fallen.since IS NULL OR departure.erased_at >= fallen.since))
+    AND NOT EXISTS (SELECT 1 FROM signals_walk AS anew
+                     WHERE anew.partner_id = departure.partner_id AND anew.programme_id = departure.programme_id
+                       AND anew.generation > departure.generation)"""
+
 _RECALLED = f"WITH {RECALL} SELECT signal_id, programme_id, position, at, kind FROM recall"  # noqa: S608  a constant
 
 # An endpoint that left has said goodbye: its 2xx to "erase all" is the last there will be.
@@ -230,5 +253,8 @@ SELECT change.signal_id, change.at
                                          AND (fallen.since IS NULL OR receipt.received_at >= fallen.since)))
  ORDER BY change.position DESC LIMIT %(most)s) AS behind
  WHERE NOT coalesce(reach.has_erased, false)
+   AND NOT EXISTS (SELECT 1 FROM signals_departure AS departure
+                    WHERE departure.partner_id = known.partner_id AND departure.programme_id = known.programme_id
+                      AND {_HAS_ERASED})
  ORDER BY behind.at DESC LIMIT %(most)s
 """  # noqa: S608  constants

@@ -137,6 +137,15 @@ class ReceiptClaims(Claims, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     scope: Annotated[tuple[DeletedFrom, ...], Meta(min_length=1)] | None = None
 
 
+class ErasureClaims(Claims, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`erasure+jws`: a partner that left a programme says that it has erased all it received there. Never forwarded."""
+
+    programme: Slug
+    departure: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
+    deleted_at: Seconds | None = None
+    scope: Annotated[tuple[DeletedFrom, ...], Meta(min_length=1)] | None = None
+
+
 class OpinionClaims(Claims, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`opinion+jws`: what a partner holds of another's signal. Never forwarded; the hub tells how many hold what."""
 
@@ -193,7 +202,7 @@ def read(kind: type[_AnyClaims], document: dict[str, object], *, has_null: bool 
         _check_signal(claims)
     elif isinstance(claims, RoutingClaims):
         _check_routing(claims)
-    elif isinstance(claims, ReceiptClaims):
+    elif isinstance(claims, ReceiptClaims | ErasureClaims):
         _check_unique(claims.scope or (), "/scope")
     elif isinstance(claims, OpinionClaims):
         _check_opinion(claims)

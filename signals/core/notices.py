@@ -12,6 +12,7 @@ class NoticeKind(StrEnum):
     RECALL = "recall"  # signals that the partner had, or may have had, are removed, or less may be done with them
     VERDICT_LATE = "verdict.late"  # what became of one's own statement or signal after its submission was answered
     SIGNAL_WEIGHED = "signal.weighed"  # what others hold of one's own signals, and did about them: counts, never who
+    DEPARTURE_BEGAN = "departure.began"  # one's membership ended: what was received is to be erased, and signed for
     APPEAL_DECIDED = "appeal.decided"  # about a signal that the partner had: to be put right where it was upheld
     APPEAL_ANSWERED = "appeal.answered"  # the partner's own
     QUALITY_DECIDED = (

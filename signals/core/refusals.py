@@ -57,7 +57,8 @@ class UnsupportedType(LineRefusal):
     """The header's `typ` is not a statement this hub takes.
 
     Accepted: `signal+jws`, `routing+jws`, `withdrawal+jws`, `receipt+jws`, `opinion+jws`, `outcome+jws`,
-    `retraction+jws`, `key-endorsement+jws`. `typ` is compared letter for letter; the door may take only some of them.
+    `retraction+jws`, `erasure+jws`, `key-endorsement+jws`. `typ` is compared letter for letter; the door may take only
+    some of them.
     """
 
     code = "unsupported-type"
@@ -451,6 +452,16 @@ class MembershipEnded(RequestRefusal):
     """
 
     code = "membership-ended"
+
+
+class ReceiptRefused(RequestRefusal):
+    """The receipt of a partner that left is not taken; the member `reason` says why, in the codes used for statements.
+
+    It is a compact `erasure+jws` that names the departure of its address and its programme, signed with a key that was
+    active when the partner left. If no such key can sign any more, tell the hub's operator.
+    """
+
+    code = "receipt-refused"
 
 
 class TooManyEndpoints(RequestRefusal):

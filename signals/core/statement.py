@@ -35,11 +35,12 @@ SIGNAL: Final = "signal+jws"
 ROUTING: Final = "routing+jws"
 WITHDRAWAL: Final = "withdrawal+jws"
 RECEIPT: Final = "receipt+jws"
+ERASURE: Final = "erasure+jws"
 KEY_ENDORSEMENT: Final = "key-endorsement+jws"
 OPINION: Final = "opinion+jws"
 OUTCOME: Final = "outcome+jws"
 RETRACTION: Final = "retraction+jws"
-TYPES: Final = frozenset({SIGNAL, ROUTING, WITHDRAWAL, RECEIPT, OPINION, OUTCOME, RETRACTION, KEY_ENDORSEMENT})
+TYPES: Final = frozenset({SIGNAL, ROUTING, WITHDRAWAL, RECEIPT, OPINION, OUTCOME, RETRACTION, ERASURE, KEY_ENDORSEMENT})
 
 ALGORITHMS: Final = frozenset({"Ed25519", "EdDSA", "ES256"})
 MAX_LINE: Final = 16 * 1024  # bytes
@@ -123,6 +124,7 @@ _STRUCTS: dict[str, type[claims.Claims]] = {
     OPINION: claims.OpinionClaims,
     OUTCOME: claims.OutcomeClaims,
     RETRACTION: claims.RetractionClaims,
+    ERASURE: claims.ErasureClaims,
     KEY_ENDORSEMENT: claims.EndorsementClaims,
 }
 

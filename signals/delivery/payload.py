@@ -37,11 +37,18 @@ def test(*, endpoint: str) -> bytes:
     return _envelope("endpoint.test", endpoint=endpoint)
 
 
-def farewell(*, programme: str, channel: str, epoch: int, walk: int) -> bytes:
-    """A `membership.ended`: erase everything this channel ever brought."""
-    return _envelope(
-        "membership.ended", programme=programme, channel=channel, epoch=epoch, walk=walk, listed=False, erase="all"
-    )
+def farewell(*, programme: str, channel: str, epoch: int, walk: int, departure: str = "", due_at: str = "") -> bytes:
+    """A `membership.ended`: erase all that this channel ever brought, and sign for that under `departure` in time."""
+    members = {
+        "programme": programme,
+        "channel": channel,
+        "epoch": epoch,
+        "walk": walk,
+        "listed": False,
+        "erase": "all",
+    }
+    owed = {"departure": departure, "due_at": due_at} if departure else {}
+    return _envelope("membership.ended", **members, **owed)
 
 
 def _envelope(kind: str, **members: object) -> bytes:

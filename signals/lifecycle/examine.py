@@ -140,7 +140,8 @@ class Examination:
             line.sealed = sealer.seal(fragment(line.jws), context=context(line.id))
         else:
             raise UnsupportedType(
-                f"A {line.typ} statement is not submitted here; an endorsement goes to the key's address."
+                f"A {line.typ} statement is not submitted here; an endorsement goes to the key's address, an erasure "
+                "to the departure's."
             )
 
     def _key_of(self, jws: Jws) -> SigningKeyFacts:

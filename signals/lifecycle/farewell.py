@@ -1,14 +1,16 @@
-"""A membership has ended, or begun anew: each of the partner's endpoints in the programme is to hear of it."""
+"""A membership has ended, or begun anew: each of the partner's endpoints is to hear of it, and is closed after that."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 
 from partners import public
-from signals.lifecycle.settle import hold
-from signals.models import Endpoint
+from signals.core.endpoints import Stop
+from signals.lifecycle.settle import hold, switch_off
+from signals.models import Departure, Endpoint, Notice
 
 
 def mark_leaving(*, at: datetime) -> int:
@@ -32,3 +34,28 @@ def mark_leaving(*, at: datetime) -> int:
     with transaction.atomic():
         hold(marked)
         return Endpoint.objects.filter(id__in=marked).update(is_leaving=True)
+
+
+def close_notices(*, at: datetime) -> int:
+    """Close the endpoints of notices of partners that left the hub, once they have told what there was to tell.
+
+    One that does not answer is closed when the leaver's time to sign is over. Returns how many were closed.
+    """
+    left = Departure.objects.values("partner_id")
+    rows = Endpoint.objects.filter(state="active", programme_id=None, lease_token=None, partner_id__in=left)
+    leavers = {each for each in rows.values_list("partner_id", flat=True) if public.partner(each).state == "left"}
+    closed = 0
+    for identity in rows.filter(partner_id__in=leavers).values_list("id", flat=True):
+        with transaction.atomic():
+            endpoint = rows.select_for_update(of=("self",), skip_locked=True).filter(id=identity).first()
+            if endpoint is not None and _has_said_all(endpoint, at=at):
+                switch_off(endpoint, Stop.MEMBERSHIP_ENDED, at=at)
+                closed += 1
+    return closed
+
+
+def _has_said_all(endpoint: Endpoint, *, at: datetime) -> bool:
+    owed = Notice.objects.filter(Q(position=None) | Q(position__gt=endpoint.position), partner_id=endpoint.partner_id)
+    is_deaf = endpoint.verified_at is None
+    is_late = not Departure.objects.filter(partner_id=endpoint.partner_id, due_at__gt=at).exists()
+    return is_deaf or is_late or not owed.exists()

@@ -19,7 +19,7 @@ from signals.delivery import payload, signing
 from signals.delivery.outcome import Request
 from signals.delivery.tls import Tls
 from signals.lifecycle.walk import START, Place
-from signals.models import Endpoint, FormerSecret, Walk
+from signals.models import Departure, Endpoint, FormerSecret, Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +117,12 @@ def _fresh_id() -> str:
     return f"msg_{secrets.token_urlsafe(24)}"
 
 
-def farewell(endpoint: Endpoint, token: UUID, slug: str, walk: Walk, *, at: datetime) -> Post:
+def farewell(
+    endpoint: Endpoint, token: UUID, slug: str, walk: Walk, departure: Departure | None, *, at: datetime
+) -> Post:
     """The last word to a partner that has left: erase everything that this channel brought, by whatever walk."""
-    body = payload.farewell(programme=slug, channel=channel_of(endpoint), epoch=walk.epoch, walk=walk.pk)
+    owed = {"departure": str(departure.id), "due_at": departure.due_at.isoformat()} if departure is not None else {}
+    body = payload.farewell(programme=slug, channel=channel_of(endpoint), epoch=walk.epoch, walk=walk.pk, **owed)
     webhook_id = batch_id(endpoint, f"{slug} farewell", Place(walk, endpoint.position))
     return Post(endpoint, token, Letter.FAREWELL, webhook_id, body, at, to=endpoint.position)
 

@@ -27,7 +27,7 @@ from signals.lifecycle.render_notices import notice_posts
 from signals.lifecycle.settle import hold, release, stuck, switch_off
 from signals.lifecycle.shared_pages import SharedPage, SharedPages, Sheet
 from signals.lifecycle.walk import START, Place, a_walk, is_spent
-from signals.models import Endpoint, Head, Walk
+from signals.models import Departure, Endpoint, Head, Walk
 
 _SUSPENDED_WAIT = timedelta(minutes=1)
 
@@ -108,7 +108,8 @@ class _Programme:
         channel = {"partner_id": endpoint.partner_id, "programme_id": endpoint.programme_id}
         walk = Walk.objects.filter(**channel, channel=channel_of(endpoint)).order_by("-id").first()
         if walk is not None and endpoint.verified_at is not None:  # an address that never answered is told nothing
-            return letters.farewell(endpoint, self.token, self.slug, walk, at=self.at)
+            departure = Departure.objects.filter(**channel).order_by("-generation").first()
+            return letters.farewell(endpoint, self.token, self.slug, walk, departure, at=self.at)
         with transaction.atomic():
             if Endpoint.objects.filter(id=endpoint.id, lease_token=self.token).update(lease_token=None):
                 switch_off(endpoint, Stop.MEMBERSHIP_ENDED, at=self.at)

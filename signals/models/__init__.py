@@ -5,6 +5,7 @@ feed        the signal as it moves, its routes, the change log, heads and walks
 delivery    webhook endpoints, their attempts, what was disclosed, and which leaf commits to it
 notices     what the hub tells one partner
 opinions    what partners hold of each other's signals, and what the hub makes of it
+departures  partners that left: the fate of their signals, and their word that they erased what they held
 recall      what partners tell the hub after a recall: how far they are, and receipts
 inflow      how much each partner sends, by the hour
 screening   warning lists of well-known harmless values, and keys that fell
@@ -18,6 +19,7 @@ exports     exports of the ledger and how far their making is
 from signals.models.bulk import BulkItem, BulkRun
 from signals.models.cases import Appeal, Case, CaseEvent, PartnerAlarm, RemedyAsked
 from signals.models.delivery import Attempt, DisclosedMinute, Disclosure, Endpoint, FormerSecret, Unsummed
+from signals.models.departures import Departure
 from signals.models.exports import Export, ExportState
 from signals.models.feed import Change, Head, Route, Signal, Walk
 from signals.models.government import GovernmentRequest
@@ -38,6 +40,7 @@ __all__ = [
     "Case",
     "CaseEvent",
     "Change",
+    "Departure",
     "DisclosedMinute",
     "Disclosure",
     "Distrust",

@@ -26,9 +26,11 @@ from hub.staff.verbs import VerbAdmin
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
 from signals.bulk.drafting import draft
 from signals.core.bulk import Deed, Filter
+from signals.lifecycle.leave import leave_programme
 from signals.models import (
     BulkRun,
     Case,
+    Departure,
     DisclosedMinute,
     Distrust,
     Endpoint,
@@ -40,7 +42,7 @@ from signals.models import (
     WarningList,
 )
 from tests.admin.scene import Scene, a_person, a_scene, at_the_desk
-from tests.companies import now
+from tests.companies import a_company, now
 from tests.staff.authenticators import an_app_of
 
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -83,6 +85,7 @@ TO_VIEW = {
     BulkRun: C.SIGNALS_VIEW,
     RecalledSignal: C.SIGNALS_VIEW,
     Submission: C.SUBMISSIONS_VIEW,
+    Departure: C.PARTNERS_VIEW,
     Endpoint: C.ENDPOINTS_VIEW,
     Notice: C.ENDPOINTS_VIEW,
     DisclosedMinute: C.COMPLIANCE_ASK,
@@ -103,6 +106,7 @@ TO_VIEW = {
 def scene(_committed_module: None) -> Scene:
     """One for all: whoever may not, changes nothing; whoever may, only looks."""
     scene = a_scene()
+    leave_programme(a_company("dora-games", Programme.objects.get()).slug, "csea", actor="staff:1", at=now())
     first, other = a_person("first-operator", Role.OPERATOR), a_person("other-operator", Role.OPERATOR)
     facts = {"roles": ["auditor"]}
     propose(SET_ROLES, by=first, subject=f"staff:{other.pk}", facts=facts, reason="file 17", at=now())

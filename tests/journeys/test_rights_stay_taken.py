@@ -39,9 +39,10 @@ from signals.core.opinions import RULING_REASONS
 from signals.lifecycle import legal_hold
 from signals.lifecycle.endpoints import add_endpoint, change_endpoint, disable_endpoint, stop_again
 from signals.lifecycle.expire import expire_due
+from signals.lifecycle.leave import leave_hub
 from signals.lifecycle.purge import purge_due
 from signals.lifecycle.rule import dispute, refute, undo
-from signals.models import Endpoint, Notice, Signal, Walk
+from signals.models import Departure, Endpoint, Notice, Signal, Walk
 from signals.voices import standing_ruling
 from tests.builders import a_programme
 from tests.companies import Company, a_company, another_key, now, signal_id
@@ -58,6 +59,7 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     programme = a_programme("rights")
     acme, birch = a_company("acme-rights", programme), a_company("birch-rights", programme)
     spare = another_key(acme)
+    cedar = a_company("cedar-rights", programme)
     kept = acme.sign(acme.signal(programme="rights"))
     [verdict] = acme.say(kept)
     moved, held, gone, quiet = (_an_endpoint(birch) for _ in range(4))
@@ -98,6 +100,7 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     undo(refuted, **who)
     add_account("will", [Role.ANALYST], password="will: a long one", **who)
     number = User.objects.get(username="will").pk
+    [departure] = leave_hub(cedar.slug, **who)
     drain()
 
     with put_back(backup):
@@ -144,6 +147,9 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
         ruling = standing_ruling(signal.id)
         assert ruling is not None
         assert (signal.state, ruling.ruled) == ("restricted", "disputed"), "what was undone is undone"
+        again = Departure.objects.get()
+        assert (again.id, again.due_at, again.fate) == (departure.id, departure.due_at, "keep")
+        assert Partner.objects.get(slug=cedar.slug).state == "left"
         later = now() + timedelta(days=4000)
         expire_due(at=later)
         assert purge_due(at=later + timedelta(days=4000)) == 0

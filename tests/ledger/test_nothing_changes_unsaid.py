@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings as hub_settings
@@ -41,17 +41,31 @@ from signals.core.bulk import Deed, Filter
 from signals.core.cases import CaseKind, Outcome, PauseReason
 from signals.core.endpoints import Stop
 from signals.core.government import Asker, Decision, Wanted
-from signals.lifecycle import compromise, endpoints, legal_hold, purge, quarantine, reveal, review, rule, search
+from signals.core.leaving import Erasure
+from signals.lifecycle import (
+    compromise,
+    endpoints,
+    erasure,
+    leave,
+    legal_hold,
+    purge,
+    quarantine,
+    reveal,
+    review,
+    rule,
+    search,
+)
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.failing import mark_failing
-from signals.lifecycle.farewell import mark_leaving
+from signals.lifecycle.farewell import close_notices, mark_leaving
 from signals.lifecycle.government_requests import decide_request, note_request
 from signals.lifecycle.import_warning_list import import_list, remove_list
 from signals.lifecycle.inflow import forget_inflow
 from signals.lifecycle.notices import forget_notices
 from signals.lifecycle.quarantine import settle_fallen_keys
 from signals.lifecycle.roll_up import roll_up
+from signals.lifecycle.settle import release
 from signals.models import BulkRun, Case, Endpoint, Inflow, RemedyAsked, Signal
 from signals.voices import standing_ruling
 from tests.admin.scene import a_person, misp_list
@@ -153,6 +167,7 @@ _EXPORTS = "needs a signed ledger: tests/lifecycle/test_exports.py looks for its
 _SESSIONS = "needs a browser that stepped up, failed or was idle: tests/staff has them, and looks for the leaves"
 _KEYS = "needs a security key that answers: tests/staff/test_second_factors.py has one, and looks for the leaves"
 ELSEWHERE: dict[tuple[str, str], str] = {
+    ("signals/lifecycle/leave.py", "leave_again"): _RESTORE,
     ("signals/lifecycle/reapply.py", "hold_again"): _RESTORE,
     ("signals/lifecycle/reapply.py", "purge_again"): _RESTORE,
     ("signals/lifecycle/reapply.py", "withdraw_again"): _RESTORE,
@@ -195,6 +210,7 @@ def walk(watch: Watch) -> set[str]:
     cedar = a_company("cedar-video", programme, is_probationary=True)
     dora = a_company("dora-games", programme)
     opened = endpoints_verbs(watch, acme, birch, dora) | signals_verbs(watch, acme, birch, cedar)
+    opened |= leavers(watch)
     peoples_verbs(watch)
     ends(watch)
     return opened
@@ -456,6 +472,7 @@ def endpoints_verbs(watch: Watch, acme: Company, birch: Company, dora: Company) 
             endpoints.resume_endpoint(endpoint, **about)
             endpoints.stop_again(endpoint, reason=Stop.HUB_RESTORED, at=now(), **STAFF)
             endpoints.resume_endpoint(endpoint, **about)
+            release(list(Endpoint.objects.filter(id=endpoint)), uuid4())  # whoever had claimed it
         deliver(watch)
         owns.ask("delete", "endpoints/{endpoint_id}", endpoint_id=endpoint)
         leaves.ask("post", "endpoints", {"programme": "csea", "url": f"{receiver.url}/unused"})
@@ -533,6 +550,29 @@ def proposals(by: User) -> None:
     audience.change_membership_or_propose("acme-social", csea, Terms(), **asked)
     audience.change_programme_or_propose(csea, "CSEA", PRESETS["csea"], **asked)
     compromise.propose_compromise(a_signing_key(acme).kid, compromised_at=None, is_retired_now=True, **asked)
+
+
+def leavers(watch: Watch) -> set[str]:
+    """A partner leaves a programme, another the hub; both are done with."""
+    Programme.objects.update(on_leaving="withdraw")
+    programme = Programme.objects.get(slug="csea")
+    eagle, falcon = a_company("eagle-mail", programme), a_company("falcon-pics", programme)
+    signs = Doors(watch, eagle)
+    with watch.door("leaving for good"):
+        [said] = eagle.say(eagle.sign(eagle.signal()))
+        endpoints.add_notice_endpoint(falcon.partner.pk, url="https://hooks.example/", at=now(), **STAFF)
+        departure = leave.leave_programme("eagle-mail", "csea", at=now(), **STAFF)
+        [other] = leave.leave_hub("falcon-pics", at=now(), **STAFF)
+        while leave.settle_departures(at=now()):
+            pass
+        assert close_notices(at=now()) == 1
+        erasure.note_erasure(other.id, Erasure.GIVEN_UP, reason="bankrupt", at=now(), **STAFF)
+    assert Signal.objects.get(id=said["signal"]).state == "withdrawn"
+    about: dict[str, Any] = {"issuer": "eagle-mail", "hub": hub_settings.HUB_ID, "programme": "csea"}
+    about["departure"] = str(departure.id)
+    line = eagle.sign(statements.erasure(**about, at=now()), statements.ERASURE)
+    signs.ask("post", "departures/{departure_id}/receipt", line, departure_id=departure.id)
+    return signs.opened
 
 
 def ends(watch: Watch) -> None:

@@ -84,7 +84,7 @@ VERBS = [
     ("partner", "limit"),
     ("partner", "issue-api-key"),
     ("programme", "change"),
-    ("membership", "end"),
+    ("membership", "change"),
     ("signingkey", "retire"),
     ("apikey", "revoke"),
 ]
@@ -153,11 +153,12 @@ def test_an_operator_enrols_a_partner_and_lets_it_in(desk: Desk, recorded: Recor
 
 def test_a_refusal_is_a_sentence_on_the_form(desk: Desk) -> None:
     partner = a_partner()
-    a_membership(partner, a_programme())
-    answer = desk(Role.OPERATOR).post(_address(partner, "part"))
+    membership = a_membership(partner, a_programme())
+    assert membership.state == "active"
+    terms = {"programme": "csea", "agreement_version": "0", "reason": "file 7"}
+    answer = desk(Role.OPERATOR).post(_address(partner, "join"), terms)
     assert answer.status_code == 200
-    assert "told to erase" in answer.content.decode()
-    assert Partner.objects.get().state == "active"
+    assert "in the programme already" in answer.content.decode()
 
 
 def test_the_first_key_is_proposed_compared_and_activated(desk: Desk) -> None:
@@ -221,21 +222,27 @@ def test_a_programmes_settings_are_replaced_whole(desk: Desk) -> None:
         "gates": '{"flood": 100}',
         "agreement_version": "2",
         "is_training_required": "on",
+        "on_leaving": "withdraw",
     }
     client.post(_address(programme, "change"), sent)
     programme = Programme.objects.get()
     assert (programme.violations, programme.retention_days) == (["sextortion", "other"], {"*": 30, "md5": 60})
     assert (programme.gates, programme.agreement_version, programme.is_training_required) == ({"flood": 100}, 2, True)
+    assert programme.on_leaving == "withdraw"
     for wrong in ({"retention_days": "[]"}, {"retention_days": "{"}, {"indicator_types": "md6"}, {"gates": "7"}):
         assert client.post(_address(programme, "change"), {**sent, **wrong}).status_code == 200
     assert Programme.objects.get().indicator_types == ["md5", "pdq"]
 
 
-def test_a_membership_is_ended(desk: Desk) -> None:
+def test_the_ways_out_lead_to_where_leaving_is_proposed(desk: Desk) -> None:
     membership, client = a_membership(a_partner(), a_programme()), desk(Role.OPERATOR)
-    client.post(_address(membership, "end"))
-    assert Membership.objects.get().state == MembershipState.ENDED
-    assert b"do/change" not in client.get(_address(membership)).content
+    propose = "/admin/signals/departure/do/propose/?partner=acme-social"
+    assert propose in client.get(_address(membership.partner)).content.decode()
+    assert f"{propose}&amp;programme=csea" in client.get(_address(membership)).content.decode()
+    Membership.objects.update(state=MembershipState.ENDED.value, ended_at=timezone.now())
+    page = client.get(_address(membership)).content.decode()
+    assert "do/change" not in page
+    assert propose not in page
 
 
 def test_what_is_not_there_is_not_found(desk: Desk) -> None:

@@ -250,6 +250,15 @@ class HubClient:
         """Say what we put right after an appeal was upheld; said again, the latest counts."""
         return _object(self._post("/api/v1/remedies/" + quote(remedy, safe=""), {"did": did}, is_repeatable=True))
 
+    def departures(self) -> dict[str, Json]:
+        """The programmes we have left, and by when we are to sign that everything of theirs is erased."""
+        return _object(self._get("/api/v1/departures"))
+
+    def sign_for_erasure(self, departure: str, erasure: str) -> dict[str, Json]:
+        """Hand in an `erasure+jws`; works without an API key too, for who has left the hub. Again changes nothing."""
+        path, headers = f"/api/v1/departures/{quote(departure, safe='')}/receipt", {"Content-Type": _JOSE}
+        return _object(self._transport.ask(Question("POST", path, erasure.encode(), headers, is_repeatable=True)))
+
     def jwks(self, partner: str) -> dict[str, Json]:
         """A fellow member's keys, past ones too, each with its state and validity."""
         return _object(self._get(f"/api/v1/partners/{quote(partner, safe='')}/jwks.json"))

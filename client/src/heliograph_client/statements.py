@@ -19,6 +19,7 @@ RECEIPT: Final = "receipt+jws"
 OPINION: Final = "opinion+jws"
 OUTCOME: Final = "outcome+jws"
 RETRACTION: Final = "retraction+jws"
+ERASURE: Final = "erasure+jws"
 KEY_ENDORSEMENT: Final = "key-endorsement+jws"
 ALGORITHMS: Final = frozenset({"Ed25519", "EdDSA", "ES256"})
 MAX_STATEMENT_BYTES: Final = 16 * 1024
@@ -207,6 +208,24 @@ def receipt(
 ) -> Payload:
     """Say that a removed signal, which `about` names as its author said it, is deleted; `scope` says from where."""
     payload = _envelope(issuer=issuer, hub=hub, programme=programme, at=at, jti=jti) | {"about": dict(about)}
+    if deleted_at is not None:
+        payload["deleted_at"] = int(deleted_at.timestamp())
+    return payload | {"scope": list(scope)} if scope else payload
+
+
+def erasure(
+    *,
+    issuer: str,
+    hub: str,
+    programme: str,
+    departure: str,
+    at: datetime,
+    deleted_at: datetime | None = None,
+    scope: Sequence[DeletedFrom] = (),
+    jti: str | None = None,
+) -> Payload:
+    """Say, after leaving a programme, that all it ever brought is erased; `departure` is the reference one was told."""
+    payload = _envelope(issuer=issuer, hub=hub, programme=programme, at=at, jti=jti) | {"departure": departure}
     if deleted_at is not None:
         payload["deleted_at"] = int(deleted_at.timestamp())
     return payload | {"scope": list(scope)} if scope else payload

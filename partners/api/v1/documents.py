@@ -62,6 +62,7 @@ def programme(membership: Membership, *, at: datetime) -> dict[str, Any]:
         "indicator_types": programme.indicator_types,
         "retention_days": programme.retention_days,
         "agreement_version": programme.agreement_version,
+        "on_leaving": programme.on_leaving,
         "membership": {
             "state": membership.state,
             "generation": membership.generation,

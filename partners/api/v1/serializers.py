@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from partners.api.strict import StrictSerializer, Whole
+from partners.core.programmes import OnLeaving
 from partners.core.scopes import Scope
 from partners.core.states import KeyState, MembershipState
 
@@ -130,6 +131,9 @@ class ProgrammeShape(serializers.Serializer[Any]):
     indicator_types = serializers.ListField(child=serializers.CharField())
     retention_days = serializers.DictField(child=serializers.IntegerField(), help_text='"*" for the types not named')
     agreement_version = serializers.IntegerField(help_text="what members must have signed")
+    on_leaving = serializers.ChoiceField(
+        choices=[each.value for each in OnLeaving], help_text="what becomes of a member's signals when it leaves"
+    )
     membership = OwnMembership()
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from signals.api.v1.appeals import AppealsView, AppealView, RemedyView
+from signals.api.v1.departures import DepartureReceiptView, DeparturesView
 from signals.api.v1.endpoints import (
     EndpointAttemptsView,
     EndpointDrawingView,
@@ -62,5 +63,7 @@ urlpatterns = [
     path("appeals", AppealsView.as_view(), name="appeals"),
     path("appeals/<uuid:reference>", AppealView.as_view(), name="appeal"),
     path("remedies/<uuid:remedy_id>", RemedyView.as_view(), name="remedy"),
+    path("departures", DeparturesView.as_view(), name="departures"),
+    path("departures/<uuid:departure_id>/receipt", DepartureReceiptView.as_view(), name="departure-receipt"),
     path("explain", ExplainView.as_view(), name="explain"),
 ]
