@@ -150,6 +150,10 @@ LOCK_MINUTES = environment.number("HELIOGRAPH_LOCK_MINUTES", 15, minimum=1, maxi
 SESSION_IDLE_MINUTES = environment.number("HELIOGRAPH_SESSION_IDLE_MINUTES", 30, minimum=2, maximum=480)
 SESSION_HOURS = environment.number("HELIOGRAPH_SESSION_HOURS", 10, minimum=1, maximum=24)
 SESSION_COOKIE_AGE = SESSION_HOURS * 3600
+# What the desk counts of what its people are shown, and when it reminds them to look away; 0: never.
+SENSITIVE_VIOLATIONS = environment.words("HELIOGRAPH_SENSITIVE_VIOLATIONS", "*")
+BREAK_AFTER_REVEALS = environment.number("HELIOGRAPH_BREAK_AFTER_REVEALS", 20, maximum=10_000)
+BREAK_AFTER_MINUTES = environment.number("HELIOGRAPH_BREAK_AFTER_MINUTES", 50, maximum=600)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 IS_HTTPS = PUBLIC_URL.startswith("https://")

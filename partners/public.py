@@ -165,6 +165,11 @@ def partner_slugs() -> dict[int, str]:
     return dict(Partner.objects.order_by("slug").values_list("pk", "slug"))
 
 
+def violations() -> frozenset[str]:
+    """Every violation of every programme's taxonomy. One query."""
+    return frozenset(each for found in Programme.objects.values_list("violations", flat=True) for each in found)
+
+
 def programme_slugs() -> dict[int, str]:
     """Every programme's slug by id, in order of slugs."""
     return dict(Programme.objects.order_by("slug").values_list("pk", "slug"))

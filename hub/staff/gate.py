@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from hub.staff.roles import Capability, has
@@ -45,6 +46,14 @@ class Figure:
     is_alarm: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One drawing, or small table, on the front page, made on the server."""
+
+    title: str
+    drawing: SafeString
+
+
 class GatedAdmin(admin.ModelAdmin[_M]):
     """Set `to_view`; set `to_add`, `to_change`, `to_delete` only where a form may write rows (life happens by verbs).
 
@@ -68,6 +77,16 @@ class GatedAdmin(admin.ModelAdmin[_M]):
         """What the front page counts of these rows, in a bounded number of queries; asked only where the page opens."""
         del request
         return ()
+
+    def charts(self, request: HttpRequest) -> Sequence[Chart]:
+        """What the front page draws of these rows, in few and bounded queries; asked only where the page opens."""
+        del request
+        return ()
+
+    def note(self, request: HttpRequest) -> Figure | None:
+        """What the head of every page tells whoever may open this one about themselves; one query at most."""
+        del request
+        return None
 
     def banner(self, request: HttpRequest) -> Figure | None:
         """What stands above every page of whoever may open this one, until somebody has looked; one query at most."""

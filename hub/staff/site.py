@@ -77,19 +77,21 @@ class HubAdminSite(AdminSite):
         ]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """As Django's, with the banners of the pages that this person may open."""
+        """As Django's, with the banners and notes of the pages that this person may open."""
         pages = [page for page in map(_gated, self._registry.values()) if page and page.has_module_permission(request)]
         banners = [banner for page in pages if (banner := page.banner(request)) is not None]
-        return {**super().each_context(request), "banners": banners}
+        notes = [note for page in pages if (note := page.note(request)) is not None]
+        return {**super().each_context(request), "banners": banners, "notes": notes}
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """The front page: what waits, in numbers, then every list by room."""
+        """The front page: what waits, in numbers and drawn, then every list by room."""
         pages = sorted(filter(None, map(_gated, self._registry.values())), key=lambda page: page.place)
         open_here = [page for page in pages if page.has_module_permission(request)]
         figures = [figure for page in open_here for figure in page.figures(request)]
         if not factors.has_any(cast("User", request.user)):
             figures.append(Figure("second factors of yours: add one", "0", reverse("admin:second_factors")))
-        return super().index(request, {"figures": figures, **(extra_context or {})})
+        charts = [chart for page in open_here for chart in page.charts(request)]
+        return super().index(request, {"figures": figures, "charts": charts, **(extra_context or {})})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """The rooms and their lists in the order of work, under the names people use."""

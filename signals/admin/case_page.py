@@ -17,6 +17,7 @@ from hub.staff.roles import Role
 from partners import public
 from signals.admin import page_of_signal
 from signals.admin.lists import lasting
+from signals.cases import own
 from signals.cases.rows import read
 from signals.cases.undoing import may_undo
 from signals.core.cases import PAUSES, CaseKind, CaseState, Outcome, reason_codes
@@ -79,6 +80,8 @@ class Page:
     standing: str  # with how many say what
     history: list[Said]
     signal: page_of_signal.Page | None
+    looked_at: str  # the violation of the signal
+    is_avoided: bool  # the person does not work on it
 
 
 def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
@@ -114,6 +117,8 @@ def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
         standing=_standing(signal),
         history=[_said(event, names) for event in events],
         signal=shown,
+        looked_at=signal.violation if signal is not None else "",
+        is_avoided=signal is not None and signal.violation in own.opted_out(int(actor.removeprefix("staff:"))),
     )
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -18,16 +18,17 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.safestring import SafeString
 
 from hub.refusal import Refusal
-from hub.staff.gate import Figure
+from hub.staff.gate import Chart, Figure
 from hub.staff.roles import Capability, Who, has, member, require
 from hub.staff.site import site
 from partners import public
-from signals.admin import masks
+from signals.admin import breaks, charts, masks, mine
 from signals.admin.case_page import CaseForm, page, people
 from signals.admin.lists import ByProgramme, Closed, ListOnly, badge, beside, lasting, short
-from signals.cases import claiming, second_person, talking, undoing
+from signals.cases import claiming, own, second_person, talking, undoing
 from signals.cases.refusals import InvalidDecision
 from signals.cases.rows import is_leased
+from signals.core.breaks import PAUSE
 from signals.core.cases import CaseKind, CaseState, Outcome, PauseReason
 from signals.models import Case, RemedyAsked, Signal
 
@@ -54,7 +55,7 @@ class ByStanding(Closed[Case]):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Case]) -> list[tuple[str, str]]:
         """What one looks for."""
         del request, model_admin
-        return [(name, name) for name in ("overdue", "mine", "free", "paused", "decided", "unremedied")]
+        return [(name, name) for name in ("overdue", "mine", "free", "paused", "decided", "unremedied", "left out")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Case]) -> QuerySet[Case]:
         """The rows of one of them."""
@@ -65,10 +66,15 @@ class ByStanding(Closed[Case]):
             late = RemedyAsked.objects.filter(answered_at__isnull=True, due_at__lte=now)
             return queryset.filter(pk__in=late.values("case_id"))
         waiting = queryset.filter(state=CaseState.WAITING.value)
-        if chosen == "overdue":
-            return waiting.filter(due_at__lte=now)
         if chosen == "mine":
             return waiting.filter(holder=f"staff:{request.user.pk}", lease_until__gt=now)
+        if out := own.opted_out(request.user.pk or 0):
+            about = Exists(Signal.objects.filter(pk=OuterRef("signal_id"), violation__in=out))
+            waiting = waiting.filter(about) if chosen == "left out" else waiting.filter(~about)
+        elif chosen == "left out":
+            return waiting.none()
+        if chosen == "overdue":
+            return waiting.filter(due_at__lte=now)
         return waiting.exclude(lease_until__gt=now) if chosen == "free" else waiting
 
 
@@ -77,7 +83,7 @@ class CaseAdmin(ListOnly[Case]):
     """What a person is asked to decide."""
 
     to_view = Capability.SIGNALS_VIEW
-    place, called = 0, "Cases"
+    place, called, kept_as = 0, "Cases", "cases"
     list_display = ("identity", "kind", "due", "programme", "about", "value", "cause", "at_it")
     list_filter = (ByStanding, ByCaseKind, ByProgramme)
     ordering = ("due_at", "id")
@@ -103,10 +109,33 @@ class CaseAdmin(ListOnly[Case]):
             *([Figure("cases are yours", str(mine), f"{address}?standing=mine")] if mine else []),
         ]
 
+    def charts(self, request: HttpRequest) -> list[Chart]:
+        """The queues, what came and went, and how old it is."""
+        del request
+        now = timezone.now()
+        return [charts.queues(at=now), charts.cases_by_day(at=now), charts.cases_by_age(at=now)]
+
+    def note(self, request: HttpRequest) -> Figure | None:
+        """What somebody was shown today, for their own eyes."""
+        if not isinstance(request.user, User) or not has(request.user, Capability.SIGNALS_TRIAGE):
+            return None
+        count = own.today(request.user.pk, at=timezone.now())
+        words = f"today {count.revealed} revealed, {count.looked_at} seen"
+        return Figure("Only you see this; your own page has more", words, reverse("admin:signals_case_mine"))
+
+    def banner(self, request: HttpRequest) -> Figure | None:
+        """The reminder to look away."""
+        if not breaks.is_due(request, at=timezone.now()):
+            return None
+        minutes = int(PAUSE.total_seconds() // 60)
+        words = f"Look away for {minutes} minutes: you have been at it for long, or seen much."
+        return Figure(words, "A break.", reverse("admin:signals_case_mine"))
+
     def get_urls(self) -> list[URLPattern]:
         """Taking the next, what is sent from a page, and its heartbeat, ahead of what takes anything."""
         view = self.admin_site.admin_view
         return [
+            path("mine/", view(self._mine), name="signals_case_mine"),
             path("next/", view(self._next), name="signals_case_next"),
             path("<uuid:case_id>/act/", view(self._act), name="signals_case_act"),
             path("<uuid:case_id>/heartbeat/", view(self._heartbeat), name="signals_case_heartbeat"),
@@ -145,14 +174,20 @@ class CaseAdmin(ListOnly[Case]):
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def _context(self, request: HttpRequest, row: Case, form: CaseForm) -> dict[str, Any]:
+        shown = page(row, actor=f"staff:{request.user.pk}", is_leased=is_leased(row), at=timezone.now())
+        if row.signal_id is not None:
+            breaks.looked_at(request, shown.looked_at, at=timezone.now())
         return {
             "title": "Case",
             "case": row,
             "form": form,
-            "page": page(row, actor=f"staff:{request.user.pk}", is_leased=is_leased(row), at=timezone.now()),
+            "page": shown,
             "may_decide": has(request.user, Capability.SIGNALS_TRIAGE),
             "may_reveal": has(request.user, Capability.SIGNALS_REVEAL),
         }
+
+    def _mine(self, request: HttpRequest) -> HttpResponse:
+        return mine.page(request, self)
 
     def _next(self, request: HttpRequest) -> HttpResponse:
         user = require(request.user, Capability.SIGNALS_TRIAGE)

@@ -9,6 +9,10 @@ from typing import Final
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+_WIDE: Final = 400  # a chart, in pixels
+_TALL: Final = 132
+_FOOT: Final = 112  # of its bars,
+_ROOM: Final = 78  # and how tall they may be
 _ROW: Final = 34  # pixels between two spokes
 _LOWEST: Final = 76
 _MIDDLE: Final = 60  # where spokes begin,
@@ -16,6 +20,66 @@ _ELBOW: Final = 150  # where they are straight,
 _WORDS: Final = 158  # where their words begin,
 _FIRST: Final = 300  # and where their dots do
 _DOT: Final = 26
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of a chart: its label, and its parts from the foot up."""
+
+    label: str
+    parts: Sequence[int]
+
+
+def bars(
+    title: str, drawn: Sequence[Bar], names: Sequence[str], *, is_stacked: bool = True, parts: Sequence[int] = ()
+) -> SafeString:
+    """A small chart, `names` in the order of the bars' parts: stacked, or side by side; each part says its number.
+
+    `parts` are the colours to use, as the stylesheet numbers them; without, the first ones.
+    """
+    colours, beside = parts or range(len(names)), 1 if is_stacked else len(names)
+    most = max((sum(bar.parts) if is_stacked else max(bar.parts) for bar in drawn), default=0)
+    step = (_WIDE - 16) / max(1, len(drawn))
+    totals = [f"{name} {sum(bar.parts[part] for bar in drawn):,}" for part, name in enumerate(names)]
+    shapes = []
+    for number, bar in enumerate(drawn):
+        y, x, thick = float(_FOOT), 8 + number * step + 1, (step - 2) / beside
+        for part, count in enumerate(bar.parts):
+            tall = max(_ROOM * count / most, 2.0) if count else 0.0
+            y = (y if is_stacked else _FOOT) - tall
+            told = f"{bar.label}: {count:,} {names[part]}"
+            left = x if is_stacked else x + part * thick
+            if count:
+                shapes.append((told, colours[part], f"{left:.1f}", f"{y:.1f}", f"{thick:.1f}", f"{tall:.1f}"))
+    every = -(-len(drawn) // 7)
+    labels = [
+        (f"{8 + number * step + step / 2:.1f}", _TALL - 5, bar.label)
+        for number, bar in enumerate(drawn)
+        if (len(drawn) - 1 - number) % every == 0
+    ]
+    legend, x = [], 8
+    for part, words in enumerate(totals):
+        legend.append((colours[part], x, x + 14, words))
+        x += 30 + round(5.8 * len(words))
+    said = f"{title}: {'; '.join(totals)}"
+    return format_html(
+        '<svg class="chart" role="img" aria-label="{}" viewBox="0 0 {} {}" width="{}" height="{}"><title>{}</title>'
+        '{}<text class="tie" x="{}" y="28" text-anchor="end">{}</text>{}<path class="edge" d="M8 {}.5H{}"/>{}</svg>',
+        *(said, _WIDE, _TALL, _WIDE, _TALL, said),
+        format_html_join(
+            "",
+            '<rect class="part-{}" x="{}" y="3" width="10" height="10"/><text class="tie" x="{}" y="12">{}</text>',
+            legend,
+        ),
+        *(_WIDE - 8, f"at most {most:,}" if most else "none"),
+        format_html_join(
+            "",
+            '<g><title>{}</title><rect class="part-{}" x="{}" y="{}" width="{}" height="{}"/></g>',
+            shapes,
+        ),
+        *(_FOOT, _WIDE - 8),
+        format_html_join("", '<text class="tie" x="{}" y="{}" text-anchor="middle">{}</text>', labels),
+    )
 
 
 @dataclass(frozen=True, slots=True)

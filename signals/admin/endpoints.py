@@ -19,12 +19,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from hub.staff.gate import Figure
+from hub.staff.gate import Chart, Figure
 from hub.staff.roles import Capability
 from hub.staff.site import site
 from hub.staff.verbs import RowVerb, ShownOnce, Who
 from partners import public
 from signals import endpoint_health, monitoring, queries
+from signals.admin import charts
 from signals.admin.lists import ByPartner, ByProgramme, Closed, ListOnly, badge, beside, lasting, short, since
 from signals.lifecycle import endpoints
 from signals.lifecycle.failing import failing_count
@@ -197,6 +198,11 @@ class EndpointAdmin(ListOnly[Endpoint]):
         if row is None:
             raise Http404
         return HttpResponse(endpoint_health.drawing(row, at=timezone.now()), content_type="image/svg+xml")
+
+    def charts(self, request: HttpRequest) -> list[Chart]:
+        """What was delivered in the last day."""
+        del request
+        return [charts.deliveries_by_hour(at=timezone.now())]
 
     def figures(self, request: HttpRequest) -> list[Figure]:
         """Who fails, and how far behind the slowest is."""

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from django.db import connection, transaction
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
@@ -24,9 +23,9 @@ from signals.core.indicators import Reading
 from signals.core.ties import NEAR, Tie
 from signals.lifecycle.tie import as_key
 from signals.models import Signal
+from signals.tied import sharing, with_most_in_common
 
 SHOWN: Final = 8  # of each kind
-_CROWD: Final = 1000  # hashes that are looked at for one band
 _CANDIDATES: Final = 190  # hashes opened in search of like pictures, those with most bands in common
 
 
@@ -101,7 +100,7 @@ def _by_equality(signal: Signal, reading: Reading | None, incident: str | None) 
     keys = {key: tie for tie, tied in wanted.items() for key in _keys(signal.programme_id, [tied])}
     found: dict[Tie, list[UUID]] = {tie: [] for tie in wanted}
     if keys:
-        for key, identity in _ask(_EQUAL, {"keys": list(keys), "limit": SHOWN + 2}):
+        for key, identity in sharing(keys, limit=SHOWN + 2):
             found[keys[key]].append(identity)
     return found
 
@@ -109,19 +108,10 @@ def _by_equality(signal: Signal, reading: Reading | None, incident: str | None) 
 def _like_pictures(signal: Signal, reading: Reading) -> dict[UUID, int]:
     """Signals whose hash is at most NEAR bits from this one but not the same, each with how many bits differ."""
     near = _keys(signal.programme_id, ties.near(reading.value))
-    ids = [row[0] for row in _ask(_NEAR, {"near": near, "crowd": _CROWD, "limit": _CANDIDATES})]
+    ids = with_most_in_common(near, limit=_CANDIDATES)
     read = masks.readings(Signal.objects.filter(pk__in=ids).exclude(pk=signal.pk))
     bits = {identity: ties.distance(reading.value, other.value) for identity, other in read.items()}
     return {identity: count for identity, count in bits.items() if 0 < count <= NEAR}
-
-
-def _ask(question: str, given: Mapping[str, list[int] | int]) -> list[tuple[Any, ...]]:
-    """By the index, whatever the planner guesses: it takes 272 rare keys for a common one, and would read every row."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(question, given)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
 
 
 def _keys(programme_id: int, tied: Iterable[bytes]) -> list[int]:
@@ -136,18 +126,3 @@ def _other(row: Signal, partners: Mapping[int, str], masked: str, bits: int | No
 
 def _said(other: Other) -> str:
     return f"{other.short}, {other.issuer}, {other.signal.state}"
-
-
-_EQUAL = """
-SELECT wanted.key, found.signal_id
-  FROM unnest(%(keys)s::bigint[]) AS wanted (key),
-       LATERAL (SELECT signal_id FROM signals_ties WHERE keys @> ARRAY[wanted.key] LIMIT %(limit)s) AS found
-"""
-
-# Most bands in common first: at a distance of 31 bits, spread by chance, seven of sixteen are, and by mere chance one.
-_NEAR = """
-SELECT found.signal_id
-  FROM unnest(%(near)s::bigint[]) AS band (key),
-       LATERAL (SELECT signal_id FROM signals_ties WHERE keys @> ARRAY[band.key] LIMIT %(crowd)s) AS found
- GROUP BY found.signal_id ORDER BY count(*) DESC LIMIT %(limit)s
-"""

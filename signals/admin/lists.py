@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
+from urllib.parse import urlencode
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from hub.refusal import Refusal
+from hub.staff.roles import require
 from hub.staff.verbs import VerbAdmin
 from partners import public
+from signals.cases import own
 from signals.core import indicators
 from signals.core.states import State
 
@@ -25,6 +31,7 @@ _BESIDE = "_beside"  # what a list looked up for a row, in one go for the page
 class ListOnly(VerbAdmin[_M]):
     """A list narrowed by its own filters alone: no column of the database is asked through the URL."""
 
+    kept_as: ClassVar[str] = ""  # where people may save what they narrow the list to: the word it is saved under
     sortable_by = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
@@ -33,6 +40,54 @@ class ListOnly(VerbAdmin[_M]):
         return lookup in {
             one.parameter_name for one in self.list_filter if isinstance(one, type) and issubclass(one, Closed)
         }
+
+    def get_urls(self) -> list[URLPattern]:
+        """Where a filter is saved, for lists that have it."""
+        saved = path("saved/", self.admin_site.admin_view(self._saved), name=self._named("saved"))
+        return [*([saved] if self.kept_as else []), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, with this person's saved filters of it, and what it is narrowed to now."""
+        context: dict[str, Any] = {}
+        if self.kept_as and isinstance(request.user, User) and self.has_view_permission(request):
+            kept = own.saved_filters(request.user.pk, self.kept_as)
+            here = self._address("changelist")
+            context["saved"] = [
+                {"id": each.pk, "name": each.name, "address": f"{here}?{urlencode(each.asked)}"} for each in kept
+            ]
+            context |= {"asked": self._asked(request, request.GET), "save_at": self._address("saved")}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def _saved(self, request: HttpRequest) -> HttpResponse:
+        """Save what was asked of the list, or forget one: POST only."""
+        user = require(request.user, self.to_view)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        asked = self._asked(request, request.POST)
+        if request.POST.get("forget", "").isdecimal():
+            own.forget_filter(user.pk, self.kept_as, int(request.POST["forget"]))
+            return HttpResponseRedirect(self._address("changelist"))
+        try:
+            kept = own.save_filter(user.pk, self.kept_as, request.POST.get("called", ""), asked)
+        except Refusal as refusal:
+            messages.error(request, refusal.detail)
+        else:
+            messages.success(request, f"Saved as “{kept.name}”.")
+        return HttpResponseRedirect(f"{self._address('changelist')}?{urlencode(asked)}")
+
+    def _asked(self, request: HttpRequest, given: QueryDict) -> dict[str, str]:
+        """Of what was sent, the filters of this list with words that they know: nothing else is ever kept."""
+        found = {}
+        for kind in self.list_filter:
+            if (
+                isinstance(kind, type)
+                and issubclass(kind, Closed)
+                and (word := given.get(name := str(kind.parameter_name)))
+            ):
+                known = kind(request, {name: [word]}, self.model, self).lookup_choices
+                if word in {str(key) for key, _ in known}:
+                    found[name] = word
+        return found
 
     def beside(self, rows: list[_M]) -> Mapping[Any, object]:
         """What the columns show of these rows besides the rows, by primary key, in a fixed number of queries."""

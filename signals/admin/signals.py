@@ -13,12 +13,12 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from hub.staff.gate import Figure
+from hub.staff.gate import Chart, Figure
 from hub.staff.roles import Capability, has
 from hub.staff.site import site
 from hub.staff.verbs import RowVerb, Who
 from partners import public
-from signals.admin import held, masks, page_of_signal, values
+from signals.admin import breaks, charts, held, masks, page_of_signal, values
 from signals.admin.lists import ByIssuer, ByProgramme, ByState, ByType, ListOnly, badge, beside, short, since
 from signals.cases import deciding
 from signals.core.cases import REASONS, CaseKind, Outcome
@@ -100,6 +100,7 @@ class SignalAdmin(ListOnly[Signal]):
 
     to_view = Capability.SIGNALS_VIEW
     place = 1
+    kept_as = "signals"
     list_display = (
         *("identity", "programme", "issuer", "kind", "value", "state_shown", "revision", "received", "expires"),
     )
@@ -177,6 +178,11 @@ class SignalAdmin(ListOnly[Signal]):
             Figure("quarantined", str(quarantined), f"{every}?state=quarantined", is_alarm=quarantined > 0),
         ]
 
+    def charts(self, request: HttpRequest) -> list[Chart]:
+        """What came in, by day."""
+        del request
+        return [charts.signals_by_day(at=timezone.now())]
+
     def get_urls(self) -> list[URLPattern]:
         """The queue, the search, and revealing one value, ahead of what takes anything."""
         view = self.admin_site.admin_view
@@ -214,6 +220,8 @@ class SignalAdmin(ListOnly[Signal]):
         """The page of one signal."""
         row = self.get_object(request, object_id) if self.has_view_permission(request) else None
         page = page_of_signal.page(row, at=timezone.now()) if row is not None else None
+        if row is not None:
+            breaks.looked_at(request, row.violation, at=timezone.now())
         may_reveal = has(request.user, Capability.SIGNALS_REVEAL)
         why = values.must_say_why(request.user)
         context = {"page": page, "may_reveal": may_reveal, "must_say_why": why, "title": "Signal"}

@@ -16,7 +16,7 @@ from django.utils.cache import add_never_cache_headers
 from hub.refusal import Refusal
 from hub.staff.roles import Capability, Somebody, has, require
 from partners import public
-from signals.admin import masks
+from signals.admin import breaks, masks
 from signals.core import indicators
 from signals.lifecycle.reveal import reveal as open_value
 from signals.lifecycle.search import LIMIT
@@ -71,6 +71,7 @@ def reveal(request: HttpRequest, page: admin.ModelAdmin[Signal], signal: Signal)
         context["refused"] = refusal.detail
     else:
         context["this_hour"] = _count(request, at=at)
+        breaks.revealed(request, at=at)
     return _answer(request, page, "signals/revealed.html", context)
 
 

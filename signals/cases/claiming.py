@@ -28,13 +28,19 @@ INVOLVING = (
 def claim_next(*, actor: str, at: datetime, kinds: Collection[CaseKind] = tuple(CaseKind)) -> Case | None:
     """Claim the case that is due first among those that nobody is at and that this person has not passed over.
 
-    Two who ask at once get two cases. An appeal goes to somebody who had nothing to do with the signal. None: nothing
-    waits for this person.
+    Two who ask at once get two cases. What they do not work on (`signals.cases.own`) is left out. An appeal goes to
+    somebody who had nothing to do with the signal. None: nothing waits for this person.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(
-                _NEXT, {"actor": actor, "kinds": [kind.value for kind in kinds], "involving": list(INVOLVING)}
+                _NEXT,
+                {
+                    "actor": actor,
+                    "person": int(actor.removeprefix("staff:")),
+                    "kinds": [kind.value for kind in kinds],
+                    "involving": list(INVOLVING),
+                },
             )
             row = cursor.fetchone()
         if row is None:
@@ -128,6 +134,9 @@ SELECT c.id FROM signals_case AS c
    AND (c.lease_until IS NULL OR c.lease_until <= clock_timestamp())
    AND NOT EXISTS (SELECT FROM signals_caseevent AS event
                     WHERE event.case_id = c.id AND event.kind = 'skipped' AND event.actor = %(actor)s)
+   AND NOT EXISTS (SELECT FROM signals_optout AS out
+                     JOIN signals_signal AS about ON about.violation = out.violation
+                    WHERE out.person_id = %(person)s AND about.id = c.signal_id)
    AND (c.kind <> 'appeal' OR NOT EXISTS (
             SELECT FROM signals_case AS other JOIN signals_caseevent AS event ON event.case_id = other.id
              WHERE other.signal_id = c.signal_id AND other.id <> c.id

@@ -9,6 +9,7 @@ departures  partners that left: the fate of their signals, and their word that t
 recall      what partners tell the hub after a recall: how far they are, and receipts
 inflow      how much each partner sends, by the hour
 screening   warning lists of well-known harmless values, and keys that fell
+desk        what belongs to one member of staff: counts, opt-outs, saved filters
 ties        what ties signals to each other, blind
 cases       what a person is asked to decide, and everything that happened to it
 bulk        one decision about many signals, frozen signal by signal, and how far it is
@@ -20,6 +21,7 @@ from signals.models.bulk import BulkItem, BulkRun
 from signals.models.cases import Appeal, Case, CaseEvent, PartnerAlarm, RemedyAsked
 from signals.models.delivery import Attempt, DisclosedMinute, Disclosure, Endpoint, FormerSecret, Unsummed
 from signals.models.departures import Departure
+from signals.models.desk import Exposure, OptOut, SavedFilter
 from signals.models.exports import Export, ExportState
 from signals.models.feed import Change, Head, Route, Signal, Walk
 from signals.models.government import GovernmentRequest
@@ -47,6 +49,7 @@ __all__ = [
     "Endpoint",
     "Export",
     "ExportState",
+    "Exposure",
     "FormerSecret",
     "GovernmentRequest",
     "Head",
@@ -54,6 +57,7 @@ __all__ = [
     "Notice",
     "NoticeHead",
     "Opinion",
+    "OptOut",
     "Outcome",
     "PartnerAlarm",
     "RecallPlace",
@@ -63,6 +67,7 @@ __all__ = [
     "Retraction",
     "Route",
     "Ruling",
+    "SavedFilter",
     "Signal",
     "Statement",
     "Submission",

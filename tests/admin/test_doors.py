@@ -58,6 +58,9 @@ NOWHERE = {"autocomplete", "view_on_site", ""}  # they answer 403 or 404 to whoe
 OWN_PAGES: dict[str, tuple[Capability, Capability | None]] = {  # what a GET and a POST need
     "signals_signal_held": (C.SIGNALS_VIEW, C.SIGNALS_VIEW),  # its two acts are tested below, one by one
     "signals_case_next": (C.SIGNALS_TRIAGE, C.SIGNALS_TRIAGE),  # tests/admin/test_cases.py tries these three
+    "signals_case_mine": (C.SIGNALS_TRIAGE, C.SIGNALS_TRIAGE),  # tests/admin/test_own.py tries these three
+    "signals_case_saved": (C.SIGNALS_VIEW, C.SIGNALS_VIEW),
+    "signals_signal_saved": (C.SIGNALS_VIEW, C.SIGNALS_VIEW),
     "signals_case_act": (C.SIGNALS_TRIAGE, C.SIGNALS_TRIAGE),
     "signals_case_heartbeat": (C.SIGNALS_TRIAGE, C.SIGNALS_TRIAGE),
     "signals_signal_search": (C.SIGNALS_SEARCH, C.SIGNALS_SEARCH),

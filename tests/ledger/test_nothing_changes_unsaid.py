@@ -171,6 +171,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("signals/lifecycle/reapply.py", "hold_again"): _RESTORE,
     ("signals/lifecycle/reapply.py", "purge_again"): _RESTORE,
     ("signals/lifecycle/reapply.py", "withdraw_again"): _RESTORE,
+    ("signals/tied.py", "_by_index"): "only reads: the transaction holds a setting of the planner for one query",
     ("signals/lifecycle/reindex.py", "reindex_chunk"): "works off a rotation of index keys, whose command has the leaf",
     ("signals/lifecycle/verify.py", "_give_up"): "tests/lifecycle/test_verify.py makes a batch that cannot be verified",
     ("signals/lifecycle/exports.py", "_claim"): _WORK,
