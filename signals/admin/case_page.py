@@ -177,7 +177,7 @@ class CaseForm(forms.Form):
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
     decision = forms.ChoiceField(required=False)
     policy = forms.CharField(
-        required=False, max_length=80, widget=forms.TextInput(attrs={"placeholder": "Handbook 4.2", "size": 24})
+        required=False, max_length=80, widget=forms.TextInput(attrs={"placeholder": "such as Handbook 4.2", "size": 24})
     )
     text = forms.CharField(
         required=False,
