@@ -5,6 +5,7 @@ cases         the desk: the queue of cases, and the page on which one is decided
 bulk          one decision about many signals: the dry run, its progress, its undoing
 held          the queue of signals that wait for a person
 values        reveal one value, search for one: POST only, both recorded
+reveals       many values at once: asked for in the list, agreed to by a second person, shown once
 submissions   what partners handed in, with the verdicts
 recalls       the recall board: who had what was removed, and who knows that it is gone
 endpoints     webhook addresses and the attempts to reach them
@@ -26,6 +27,7 @@ from signals.admin import (
     notices,
     questions,
     recalls,
+    reveals,
     screening,
     signals,
     submissions,
@@ -41,6 +43,7 @@ __all__ = [
     "notices",
     "questions",
     "recalls",
+    "reveals",
     "screening",
     "signals",
     "submissions",

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -18,7 +19,7 @@ from hub.staff.roles import Capability, has
 from hub.staff.site import site
 from hub.staff.verbs import RowVerb, Who
 from partners import public
-from signals.admin import breaks, charts, held, masks, page_of_signal, values
+from signals.admin import breaks, charts, held, masks, page_of_signal, reveals, values
 from signals.admin.lists import ByIssuer, ByProgramme, ByState, ByType, ListOnly, badge, beside, short, since
 from signals.cases import deciding
 from signals.core.cases import REASONS, CaseKind, Outcome
@@ -109,6 +110,7 @@ class SignalAdmin(ListOnly[Signal]):
     fields = ()
     change_form_template = "signals/signal.html"
     change_list_template = "signals/signals.html"
+    actions = ("ask_to_reveal",)
     row_verbs = (
         RowVerb(
             "approve",
@@ -232,6 +234,15 @@ class SignalAdmin(ListOnly[Signal]):
         """The list, with the way to the queue and to the search."""
         may_search = has(request.user, Capability.SIGNALS_SEARCH)
         return super().changelist_view(request, {"may_search": may_search, **(extra_context or {})})
+
+    def has_reveal_permission(self, request: HttpRequest) -> bool:
+        """Whether the ticks and what may be asked for them are there at all."""
+        return has(request.user, Capability.SIGNALS_REVEAL)
+
+    @admin.action(description="Ask to see the ticked values", permissions=["reveal"])
+    def ask_to_reveal(self, request: HttpRequest, chosen: QuerySet[Signal]) -> HttpResponse | None:
+        """First why, then a second person."""
+        return reveals.ask(request, self, chosen)
 
     def _held(self, request: HttpRequest) -> HttpResponse:
         return held.HeldQueue(self.model, self.admin_site).changelist_view(request)

@@ -70,7 +70,7 @@ def reveal(request: HttpRequest, page: admin.ModelAdmin[Signal], signal: Signal)
     except Refusal as refusal:
         context["refused"] = refusal.detail
     else:
-        context["this_hour"] = _count(request, at=at)
+        context["this_hour"] = count_revealed(request, 1, at=at)
         breaks.revealed(request, at=at)
     return _answer(request, page, "signals/revealed.html", context)
 
@@ -118,12 +118,12 @@ def _rows(ids: tuple[Any, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _count(request: HttpRequest, *, at: datetime) -> int:
-    """How many values this person has seen in the past hour of this session, this one included."""
+def count_revealed(request: HttpRequest, many: int, *, at: datetime) -> int:
+    """How many values this person has seen in the past hour of this session, these included."""
     now = int(at.timestamp())
     recent = [moment for moment in request.session.get(_REVEALED, []) if moment > now - _HOUR]
-    request.session[_REVEALED] = [*recent, now]
-    return len(recent) + 1
+    request.session[_REVEALED] = [*recent, *[now] * many]
+    return len(recent) + many
 
 
 def _answer(

@@ -73,14 +73,22 @@ def reveal(signal_id: UUID, *, actor: str, at: datetime, reason: str = "") -> Re
     with transaction.atomic():
         signal = Signal.objects.filter(id=signal_id).first()
         statement = Statement.objects.filter(id=signal.statement_id).first() if signal is not None else None
-        if statement is None or statement.sealed is None:
-            raise CannotMove("The value has been erased; nobody can read it any more.")
         why = {"reason": reason} if reason else {}
         record("value.revealed", actor=actor, at=at, subjects=[f"signal:{signal_id}"], private=why)
-        try:
-            opened = keyring.open_sealed(bytes(statement.sealed), context=context(statement.id))
-        except keyring.KeyDestroyed:
-            raise CannotMove("The key of the value's month has been destroyed; nobody can read it any more.") from None
-    said = _decoder.decode(b"{" + opened + b"}")
+        return opened(statement)
+
+
+def opened(statement: Statement | None) -> Revealed:
+    """What a statement says, opened; the caller writes down, in the same transaction, who sees it.
+
+    Refuses CannotMove where nothing is left to open.
+    """
+    if statement is None or statement.sealed is None:
+        raise CannotMove("The value has been erased; nobody can read it any more.")
+    try:
+        whole = keyring.open_sealed(bytes(statement.sealed), context=context(statement.id))
+    except keyring.KeyDestroyed:
+        raise CannotMove("The key of the value's month has been destroyed; nobody can read it any more.") from None
+    said = _decoder.decode(b"{" + whole + b"}")
     found = said.indicator
     return Revealed(found.type, found.value, found.service, found.changes, said.signal.note)

@@ -8,6 +8,7 @@ opinions    what partners hold of each other's signals, and what the hub makes o
 departures  partners that left: the fate of their signals, and their word that they erased what they held
 recall      what partners tell the hub after a recall: how far they are, and receipts
 inflow      how much each partner sends, by the hour
+reveals     who asked to see many values at once, who agreed, and when they were shown
 screening   warning lists of well-known harmless values, and keys that fell
 desk        what belongs to one member of staff: counts, opt-outs, saved filters
 ties        what ties signals to each other, blind
@@ -29,6 +30,7 @@ from signals.models.inflow import Inflow
 from signals.models.notices import Notice, NoticeHead, RecallPlace
 from signals.models.opinions import Opinion, Outcome, Retraction, Ruling, ToWeigh, WeighPlace, Weight
 from signals.models.recall import Acknowledgement, RecalledSignal, Receipt
+from signals.models.reveals import RevealMany, RevealState
 from signals.models.screening import Distrust, Sweep, WarningEntry, WarningList
 from signals.models.statements import Statement, Submission, Verdict
 from signals.models.ties import Ties
@@ -65,6 +67,8 @@ __all__ = [
     "Receipt",
     "RemedyAsked",
     "Retraction",
+    "RevealMany",
+    "RevealState",
     "Route",
     "Ruling",
     "SavedFilter",

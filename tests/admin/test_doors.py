@@ -37,6 +37,7 @@ from signals.models import (
     GovernmentRequest,
     Notice,
     RecalledSignal,
+    RevealMany,
     Signal,
     Submission,
     WarningList,
@@ -69,6 +70,7 @@ OWN_PAGES: dict[str, tuple[Capability, Capability | None]] = {  # what a GET and
         f"signals_disclosedminute_{name}": (C.COMPLIANCE_ASK, C.COMPLIANCE_ASK)  # tests/admin/test_questions.py
         for name in ("recipients", "report", "shown", "retention", "partner")
     },
+    "signals_revealmany_values": (C.SIGNALS_REVEAL, C.SIGNALS_REVEAL),  # tests/admin/test_reveals.py
     "signals_endpoint_drawing": (C.ENDPOINTS_VIEW, C.ENDPOINTS_VIEW),
     "signals_export_download": (C.LEDGER_EXPORT, C.LEDGER_EXPORT),  # tests/admin/test_exports.py
 }
@@ -86,6 +88,7 @@ TO_VIEW = {
     Signal: C.SIGNALS_VIEW,
     Case: C.SIGNALS_VIEW,
     BulkRun: C.SIGNALS_VIEW,
+    RevealMany: C.SIGNALS_REVEAL,
     RecalledSignal: C.SIGNALS_VIEW,
     Submission: C.SUBMISSIONS_VIEW,
     Departure: C.PARTNERS_VIEW,

@@ -22,6 +22,7 @@ from pytest_django import Settings
 from hub.ledger.record import record
 from hub.staff import accounts, approvals, factors, identities
 from hub.staff.approvals import Act
+from hub.staff.models import Approval
 from hub.staff.provider import Identity
 from hub.staff.roles import Capability, Role
 from partners.api.failures import failures
@@ -51,6 +52,7 @@ from signals.lifecycle import (
     purge,
     quarantine,
     reveal,
+    reveal_many,
     review,
     rule,
     search,
@@ -288,6 +290,10 @@ def signals_verbs(watch: Watch, acme: Company, birch: Company, cedar: Company) -
         settle()
     with watch.door("reveal, search and hold"):
         reveal.reveal(live.id, at=now(), **STAFF)
+        asked = reveal_many.ask([live.id], reason="a ring", by=User.objects.get(username="sits"), at=now())
+        judge = User.objects.get(username="judge")
+        approvals.approve(Approval.objects.get(subject=f"reveal:{asked.pk}").pk, by=judge, at=now())
+        reveal_many.show(asked.pk, actor=asked.asked_by, at=now())
         search.search("url", "https://bad.example/acme-social/1", service=None, at=now(), **STAFF)
         legal_hold.place(live.id, reason="7 Js 1/26", at=now(), **STAFF)
         legal_hold.lift(live.id, reason="7 Js 1/26", at=now(), **STAFF)
