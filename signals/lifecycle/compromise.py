@@ -18,7 +18,7 @@ from hub.staff.roles import Capability, Who
 from partners import public
 from partners.public import SigningKeyFacts
 from signals.core.refusals import NotFound
-from signals.lifecycle.effects import lock_issuer
+from signals.lifecycle.effects.take import lock_issuer
 from signals.lifecycle.quarantine import revoke_compromised_key
 
 _KEY = "key:"

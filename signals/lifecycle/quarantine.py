@@ -20,7 +20,7 @@ from signals.core.refusals import CannotMove
 from signals.core.statement import OPINION, OUTCOME, RETRACTION
 from signals.core.states import State
 from signals.distrust import fallen_among
-from signals.lifecycle.effects import lock_issuer
+from signals.lifecycle.effects.take import lock_issuer
 from signals.lifecycle.late import tell_authors
 from signals.lifecycle.moves import Kind, lock_head, lock_signals, mark_fall, take_positions
 from signals.lifecycle.opinions import weigh_again

@@ -17,7 +17,8 @@ from hub.vault import keyring
 from partners import public
 from signals import wake
 from signals.core.refusals import InternalError, UnknownSignal, UnknownStatement
-from signals.lifecycle.effects import Batch, lock_issuer
+from signals.lifecycle.effects.batch import Batch
+from signals.lifecycle.effects.take import lock_issuer, take_effect
 from signals.lifecycle.examine import Examination, Line, Sender
 from signals.lifecycle.submit import context, lines_of
 from signals.models import Submission
@@ -70,7 +71,7 @@ def _verify(submission: Submission, token: uuid.UUID, *, at: datetime) -> set[in
             lock_issuer(submission.partner_id)
             if not _is_ours(submission.id, token):
                 return set()
-            Batch(lines, sender=sender, submission_id=submission.id, at=at).apply()
+            take_effect(Batch(lines, sender=sender, submission_id=submission.id, at=at))
             if _is_early(submission, lines):
                 raise _Early
             _finish(submission.id, at=at)
@@ -126,7 +127,7 @@ def _give_up(submission: Submission, token: uuid.UUID, *, at: datetime) -> None:
             return
         lines = [Line(number, refusal=refusal) for number in range(1, submission.statement_count + 1)]
         sender = Sender(public.partner(submission.partner_id), submission.received_at, submission.may_backfill)
-        Batch(lines, sender=sender, submission_id=submission.id, at=at).apply()
+        take_effect(Batch(lines, sender=sender, submission_id=submission.id, at=at))
         _finish(submission.id, at=at)
 
 

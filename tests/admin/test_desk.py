@@ -131,6 +131,17 @@ def test_a_search_for_what_cannot_be_a_value_says_why_and_never_repeats_it(scene
     assert not [event for event in recorded() if event["action"] == "value.searched"]
 
 
+def test_no_page_searches_for_a_value_that_stands_in_its_address(scene: Scene, recorded: Recorded) -> None:
+    client, asked = at_the_desk(Role.COMPLIANCE), {"type": "username", "value": VALUE, "service": SERVICE}
+    before = len(recorded())
+    text = client.get(SEARCH, asked).content.decode()
+    assert (VALUE in text, page_of(scene.held) in text) == (False, False)
+    assert page_of(scene.published) in client.get("/admin/signals/signal/", {"q": VALUE}).content.decode(), (
+        "all of them"
+    )
+    assert len(recorded()) == before
+
+
 def test_without_the_ledger_nothing_is_found(scene: Scene, ledger_refuses: LedgerRefuses) -> None:
     client = at_the_desk(Role.ANALYST)
     with ledger_refuses():

@@ -18,8 +18,10 @@ from django.db import transaction
 from django.db.models.functions import Greatest
 
 from signals.delivery import payload
-from signals.lifecycle import disclose, effects, moves, publish, render, settle, verify, walk
+from signals.lifecycle import disclose, moves, publish, render, settle, verify, walk
 from signals.lifecycle.disclose import Page
+from signals.lifecycle.effects import write
+from signals.lifecycle.effects.batch import Batch
 from signals.lifecycle.shared_pages import Sheet
 from signals.lifecycle.walk import Place
 from signals.models import Endpoint, Head, Signal
@@ -184,13 +186,13 @@ def filters_may_change(*, since: Mapping[str, object]) -> AbstractContextManager
 # ---------------------------------------------------------------- statements
 def taken_jtis_ignored() -> AbstractContextManager[object]:
     """Nobody asks whether a jti is taken."""
-    look_up = effects.Batch._look_up
+    look_up = Batch.look_up
 
-    def forgetful(self: effects.Batch) -> None:
+    def forgetful(self: Batch) -> None:
         look_up(self)
         self.said.clear()
 
-    return mock.patch.object(effects.Batch, "_look_up", forgetful)
+    return mock.patch.object(Batch, "look_up", forgetful)
 
 
 def verifiers_take_no_turns() -> AbstractContextManager[object]:
@@ -210,13 +212,13 @@ def audiences_may_narrow() -> AbstractContextManager[object]:
 
 def widening_is_no_move() -> AbstractContextManager[object]:
     """A wider audience keeps its place in the feed."""
-    move = effects.Batch._move
+    move = write._move
 
-    def still(self: effects.Batch) -> None:
-        self.moves = {identity: kind for identity, kind in self.moves.items() if kind != moves.Kind.WIDENED}
-        move(self)
+    def still(batch: Batch) -> None:
+        batch.moves = {identity: kind for identity, kind in batch.moves.items() if kind != moves.Kind.WIDENED}
+        move(batch)
 
-    return mock.patch.object(effects.Batch, "_move", still)
+    return mock.patch.object(write, "_move", still)
 
 
 # ---------------------------------------------------------------- keys

@@ -18,9 +18,9 @@ DIED = 9
 POINTS = {
     "claimed": "hub.vault.keyring.open_sealed",
     "examined": "signals.lifecycle.verify.lock_issuer",
-    "a line decided": "signals.lifecycle.effects.Batch._decide",
-    "all lines decided": "signals.lifecycle.effects.Batch._write",
-    "rows written": "signals.lifecycle.effects.Batch._move",
+    "a line decided": "signals.lifecycle.effects.take._decide",
+    "all lines decided": "signals.lifecycle.effects.take.write",
+    "rows written": "signals.lifecycle.effects.write._move",
     "about to commit": "signals.lifecycle.verify._finish",
     "verdicts in, nothing published": "signals.tasks.publish_programme",
     "places taken": "signals.lifecycle.publish.record_moves",

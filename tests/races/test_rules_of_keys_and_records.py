@@ -16,7 +16,8 @@ from pytest_django import Settings
 from hub.ledger import serving
 from hub.ledger.mirror import Mirror, Remembered
 from signals import tasks
-from signals.lifecycle import effects, expire, publish, quarantine, roll_up, submit, verify
+from signals.lifecycle import expire, publish, quarantine, roll_up, submit, verify
+from signals.lifecycle.effects import take, write
 from signals.lifecycle.moves import Kind, lock_head, lock_signals, take_positions
 from signals.lifecycle.quarantine import revoke_compromised_key, settle_fallen_keys
 from signals.lifecycle.verify import verify_next
@@ -131,10 +132,10 @@ def test_a_verifier_whose_lease_was_taken_over_settles_nothing() -> None:
         def stall(partner_id: int) -> None:
             """While this worker stalls, its lease runs out and another does the work."""
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(verify, "lock_issuer", effects.lock_issuer)
+                patch.setattr(verify, "lock_issuer", take.lock_issuer)
                 Submission.objects.update(lease_until=now() - timedelta(seconds=1))
                 assert verify_next(at=now())
-            effects.lock_issuer(partner_id)
+            take.lock_issuer(partner_id)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(verify, "lock_issuer", stall)
@@ -173,7 +174,7 @@ def test_every_change_writes_the_ledger(recorded: Recorded) -> None:
         for action in ("signal.expired", "feed.disclosed"):
             assert action in said
 
-    needs(broken.events_not_recorded(submit, effects, publish, roll_up, expire), scenario)
+    needs(broken.events_not_recorded(submit, write, publish, roll_up, expire), scenario)
 
 
 # ---------------------------------------------------------------- rule 12
