@@ -23,7 +23,7 @@ from signals.core.leaving import RECEIPT_DUE, Fate
 from signals.core.notices import NoticeKind
 from signals.core.refusals import NotFound
 from signals.core.states import LIVE, State
-from signals.lifecycle.effects import lock_issuer
+from signals.lifecycle.effects.take import lock_issuer
 from signals.lifecycle.moves import Kind, take_positions
 from signals.lifecycle.notices import notify
 from signals.models import Departure, Signal, Submission
