@@ -38,7 +38,7 @@ _LEAVES_AT_ONCE = 5_000
 def hang(plenty: Plenty, *, now: datetime) -> None:
     """Lay all of it, and let the planner look at it."""
     days = ", ".join(f"signals_make_day('signals_disclosure', current_date - {ago})" for ago in range(DAYS + 2))
-    _as_superuser(f"SELECT {days}")
+    _as_superuser("SET ROLE heliograph_owner", f"SELECT {days}")
     with transaction.atomic():
         _lay_readers(plenty, now=now)
         _lay_cases(plenty, now=now)
