@@ -25,15 +25,14 @@ from signals.core.states import State
 DAYS: Final = 14
 PAGES: Final = 4000  # of 8 kB that are read of one table
 
-_AGES: Final = (
-    ("1 h", timedelta(hours=1)),
-    ("4 h", timedelta(hours=4)),
-    ("12 h", timedelta(hours=12)),
-    ("1 d", timedelta(days=1)),
-    ("3 d", timedelta(days=3)),
-    ("7 d", timedelta(days=7)),
-    ("older", timedelta.max),
-)
+_AGES: Final[Mapping[str, int]] = {
+    "1 h": 1,
+    "4 h": 4,
+    "12 h": 12,
+    "1 d": 24,
+    "3 d": 72,
+    "7 d": 168,
+}  # up to so many hours
 _STANDS: Final[Mapping[str, Sequence[str]]] = {  # what a person looks for → states
     "served": (State.PUBLISHED, State.RESTRICTED),
     "held": (State.HELD,),
@@ -74,11 +73,10 @@ def cases_by_day(*, at: datetime) -> Chart:
 
 def cases_by_age(*, at: datetime) -> Chart:
     """For how long what waits has been open."""
-    found: Counter[tuple[int, str]] = Counter()
-    for kind, opened_at in _ask(_OPEN, {"most": 20_000}):
-        age = next(number for number, (_, upto) in enumerate(_AGES) if at - opened_at <= upto)
-        found[age, kind] += 1
-    drawn = [Bar(label, [found[number, kind.value] for kind in CaseKind]) for number, (label, _) in enumerate(_AGES)]
+    rows = _ask(_OPEN, {"at": at, "ages": list(_AGES.values())})
+    found = {(age, kind): count for age, kind, count in rows}
+    labels = [*_AGES, "older"]
+    drawn = [Bar(label, [found.get((age, kind.value), 0) for kind in CaseKind]) for age, label in enumerate(labels)]
     return Chart("Age of what waits, up to", bars("Age of what waits", drawn, [kind.value for kind in CaseKind]))
 
 
@@ -136,7 +134,10 @@ SELECT kind, count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE s
        count(*) FILTER (WHERE state = 'paused'), min(due_at) FILTER (WHERE state = 'waiting')
   FROM signals_case WHERE state <> 'decided' GROUP BY kind
 """
-_OPEN = "SELECT kind, opened_at FROM signals_case WHERE state <> 'decided' ORDER BY due_at LIMIT %(most)s"
+_OPEN = """
+SELECT width_bucket(extract(epoch FROM %(at)s - opened_at)::float8 / 3600, %(ages)s::float8[]), kind, count(*)
+  FROM signals_case WHERE state <> 'decided' GROUP BY 1, 2
+"""
 
 # Of which share of a table so many pages are, in percent; what is counted in it is divided by it.
 _SHARE = """
