@@ -196,8 +196,8 @@ MAY_SEE = """
    AND (coalesce(jsonb_array_length(walk.filter -> 'issuers'), 0) = 0
         OR walk.filter -> 'issuers' @> to_jsonb(shown.issuer_id))"""
 
-# The disclosures of a walk that held it. A disclosure's time is never before the change's; after the end a day is allowed
-# for clocks that run ahead.
+# The disclosures of a walk that held it. A disclosure's time is never before the change's; after the end a day is
+# allowed for clocks that run ahead.
 _HELD_IT = """
     SELECT disclosure.at FROM signals_disclosure AS disclosure
      WHERE disclosure.walk_id = walk.id AND disclosure.at >= %(since)s
