@@ -209,7 +209,9 @@ class PartnerAdmin(VerbAdmin[Partner]):
 
     @admin.display(description="See also")
     def more(self, partner: Partner) -> SafeString:
-        """Links to its memberships and keys."""
+        """Links to its memberships, its keys, and how good what it says has proved."""
         pages = (("membership", "memberships"), ("signingkey", "signing keys"), ("apikey", "API keys"))
         links = ((reverse(f"admin:partners_{model}_changelist"), partner.pk, words) for model, words in pages)
-        return format_html_join(" · ", '<a href="{}?partner__id__exact={}">{}</a>', links)
+        quality = reverse("admin:signals_partneralarm_partner", args=[partner.pk])
+        listed = format_html_join(" · ", '<a href="{}?partner__id__exact={}">{}</a>', links)
+        return format_html('{} · <a href="{}">quality</a>', listed, quality)

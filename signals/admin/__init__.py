@@ -7,6 +7,7 @@ held          the queue of signals that wait for a person
 values        reveal one value, search for one: POST only, both recorded
 reveals       many values at once: asked for in the list, agreed to by a second person, shown once
 submissions   what partners handed in, with the verdicts
+quality       partners' quality: alarms, and a page of figures for each partner
 recalls       the recall board: who had what was removed, and who knows that it is gone
 endpoints     webhook addresses and the attempts to reach them
 departures    partners that left: the fate of their signals, and who has not signed that all is erased
@@ -25,6 +26,7 @@ from signals.admin import (
     exports,
     government,
     notices,
+    quality,
     questions,
     recalls,
     reveals,
@@ -41,6 +43,7 @@ __all__ = [
     "exports",
     "government",
     "notices",
+    "quality",
     "questions",
     "recalls",
     "reveals",

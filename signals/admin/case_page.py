@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 
 from hub.staff.roles import Role
 from partners import public
-from signals.admin import page_of_signal
+from signals.admin import page_of_quality, page_of_signal
 from signals.admin.lists import lasting
 from signals.cases import own
 from signals.cases.rows import read
@@ -82,6 +82,8 @@ class Page:
     signal: page_of_signal.Page | None
     looked_at: str  # the violation of the signal
     is_avoided: bool  # the person does not work on it
+    quality: page_of_quality.Page | None  # of the partner, where the case is about that
+    proposed: str
 
 
 def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
@@ -93,6 +95,7 @@ def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
     late, partners = at - case.due_at, public.partner_slugs()
     shown = page_of_signal.page(signal, at=at) if signal is not None else None
     is_decided = case.state == CaseState.DECIDED
+    quality = _quality(case, at=at)
     return Page(
         question=MEANINGS[case.kind],
         due=f"{lasting(late)} overdue" if case.due_at <= at else f"due in {lasting(-late)}",
@@ -119,7 +122,15 @@ def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
         signal=shown,
         looked_at=signal.violation if signal is not None else "",
         is_avoided=signal is not None and signal.violation in own.opted_out(int(actor.removeprefix("staff:"))),
+        quality=quality,
+        proposed=page_of_quality.proposal(case, quality) if quality is not None else "",
     )
+
+
+def _quality(case: Case, *, at: datetime) -> page_of_quality.Page | None:
+    if case.kind != CaseKind.QUALITY or case.partner_id is None:
+        return None
+    return page_of_quality.page(case.partner_id, programme_id=case.programme_id, at=at)
 
 
 def people(actors: Iterable[str]) -> dict[str, str]:

@@ -99,8 +99,18 @@ class Case(models.Model):
         return f"{self.kind} {str(self.id)[:8]}"
 
 
+class Alarms(models.Manager["PartnerAlarm"]):
+    """Cases about the quality of a partner."""
+
+    def get_queryset(self) -> models.QuerySet[PartnerAlarm]:
+        """Those alone."""
+        return super().get_queryset().filter(kind=CaseKind.QUALITY.value)
+
+
 class PartnerAlarm(Case):
     """A quality case on the board of partners' quality."""
+
+    alarms = Alarms()  # the first named is the one that the admin reads by
 
     class Meta:
         proxy = True

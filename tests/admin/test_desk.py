@@ -51,7 +51,7 @@ SEARCH = "/admin/signals/signal/search/"
 LISTS = [
     *("/admin/", "/admin/signals/", "/admin/signals/signal/", QUEUE, "/admin/signals/submission/"),
     *("/admin/signals/endpoint/", "/admin/signals/warninglist/", "/admin/signals/distrust/"),
-    "/admin/signals/recalledsignal/",
+    *("/admin/signals/recalledsignal/", "/admin/signals/partneralarm/"),
 ]
 
 

@@ -36,6 +36,7 @@ from signals.models import (
     Endpoint,
     GovernmentRequest,
     Notice,
+    PartnerAlarm,
     RecalledSignal,
     RevealMany,
     Signal,
@@ -71,6 +72,7 @@ OWN_PAGES: dict[str, tuple[Capability, Capability | None]] = {  # what a GET and
         for name in ("recipients", "report", "shown", "retention", "partner")
     },
     "signals_revealmany_values": (C.SIGNALS_REVEAL, C.SIGNALS_REVEAL),  # tests/admin/test_reveals.py
+    "signals_partneralarm_partner": (C.SIGNALS_VIEW, C.SIGNALS_VIEW),  # tests/admin/test_quality.py
     "signals_endpoint_drawing": (C.ENDPOINTS_VIEW, C.ENDPOINTS_VIEW),
     "signals_export_download": (C.LEDGER_EXPORT, C.LEDGER_EXPORT),  # tests/admin/test_exports.py
 }
@@ -89,6 +91,7 @@ TO_VIEW = {
     Case: C.SIGNALS_VIEW,
     BulkRun: C.SIGNALS_VIEW,
     RevealMany: C.SIGNALS_REVEAL,
+    PartnerAlarm: C.SIGNALS_VIEW,
     RecalledSignal: C.SIGNALS_VIEW,
     Submission: C.SUBMISSIONS_VIEW,
     Departure: C.PARTNERS_VIEW,
