@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -52,9 +53,10 @@ def scene(hub: LiveHub) -> Scene:
 
 
 @pytest.fixture
-def context(chromium: Browser, hub: LiveHub, committed_db: None) -> Iterator[BrowserContext]:
-    """A fresh profile that collects complaints; any complaint fails the story when it is over."""
+def profiles(chromium: Browser, hub: LiveHub, committed_db: None) -> Iterator[Callable[..., BrowserContext]]:
+    """Fresh profiles that collect complaints; any complaint fails the story when it is over."""
     complaints: list[str] = []
+    opened: list[BrowserContext] = []
 
     def hear(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
@@ -65,26 +67,49 @@ def context(chromium: Browser, hub: LiveHub, committed_db: None) -> Iterator[Bro
         if not request.url.startswith((hub.url, by_name, "data:")):
             complaints.append("another host was asked")
 
-    context = chromium.new_context(base_url=hub.url, viewport={"width": 1366, "height": 768}, locale="en-GB")
-    context.set_default_timeout(10_000)
-    context.on("console", hear)
-    context.on("weberror", lambda error: complaints.append(f"script: {error.error}"))
-    context.on("request", watch)
-    yield context
-    context.close()
+    def another(**how: Any) -> BrowserContext:
+        asked = {"base_url": hub.url, "viewport": {"width": 1366, "height": 768}, "locale": "en-GB"} | how
+        context = chromium.new_context(**asked)
+        context.set_default_timeout(10_000)
+        context.on("console", hear)
+        context.on("weberror", lambda error: complaints.append(f"script: {error.error}"))
+        context.on("request", watch)
+        opened.append(context)
+        return context
+
+    yield another
+    for context in opened:
+        context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def context(profiles: Callable[..., BrowserContext]) -> BrowserContext:
+    """One such profile."""
+    return profiles()
+
+
+@pytest.fixture
+def colleague(profiles: Callable[..., BrowserContext], hub: LiveHub) -> SignIn:
+    """`colleague(Role.ANALYST)`: a page of somebody else, at another machine."""
+    return lambda *roles: _signed_in(profiles(), hub, *roles)
+
+
+@pytest.fixture
+def looked_at(profiles: Callable[..., BrowserContext], hub: LiveHub) -> SignIn:
+    """`looked_at(*Role)`: a page that something else than the hub's scripts works in, which its policy would hinder."""
+    return lambda *roles: _signed_in(profiles(bypass_csp=True), hub, *roles)
 
 
 @pytest.fixture
 def sign_in(context: BrowserContext, hub: LiveHub) -> SignIn:
     """`sign_in(Role.ANALYST)`: a page of somebody who has signed in, by the session's cookie."""
+    return lambda *roles: _signed_in(context, hub, *roles)
 
-    def as_somebody(*roles: Role) -> Page:
-        name = f"person-{User.objects.count()}"
-        client = Client()
-        client.force_login(a_person(name, *roles))
-        session = client.cookies["sessionid"].value
-        context.add_cookies([{"name": "sessionid", "value": session, "url": hub.url}])
-        return context.new_page()
 
-    return as_somebody
+def _signed_in(context: BrowserContext, hub: LiveHub, *roles: Role) -> Page:
+    client = Client()
+    client.force_login(a_person(f"person-{User.objects.count()}", *roles))
+    session = client.cookies["sessionid"].value
+    context.add_cookies([{"name": "sessionid", "value": session, "url": hub.url}])
+    return context.new_page()
