@@ -335,6 +335,12 @@ EXAMPLES: dict[str, Any] = {
         "due_at": "2026-11-05T09:00:01.250000Z",
         "decided_at": None,
     },
+    "AppealStateShape": {
+        "state": "upheld",
+        "appealed_at": _AT,
+        "due_at": None,
+        "decided_at": "2026-11-04T10:12:00Z",
+    },
     "NewAppealShape": {
         "programme": "csea",
         "signal": _SIGNAL_ID,

@@ -5,6 +5,7 @@ from django.urls import include, path
 from hub import docs, health, log_files
 from hub.staff.site import site
 from partners.api.v1.programmes import HubJwks
+from signals.api.appeal_page import appeal_page
 
 handler400 = "hub.problems.bad_request"
 handler404 = "hub.problems.not_found"
@@ -22,6 +23,7 @@ urlpatterns = [
     path("ledger/vkeys", log_files.Vkeys.as_view()),
     path("ledger/tile/entries/<path:name>", log_files.EntryBundle.as_view()),
     path("ledger/tile/<path:name>", log_files.HashTile.as_view()),
+    path("appeal", appeal_page, name="appeal-page"),
     path("api/openapi.yaml", docs.openapi, name="openapi"),
     path("api/docs", docs.api, name="api-docs"),
     path("api/problems", docs.problems, name="api-problems"),

@@ -19,7 +19,7 @@ from partners.core.refusals import RateLimited
 from partners.limits import counting
 from partners.public import Caller
 
-__all__ = ["AGAIN", "Door", "Kind", "OpenDoor"]
+__all__ = ["AGAIN", "Door", "Kind", "OpenDoor", "RateLimited", "charge_stranger"]
 
 AGAIN = "heliograph.again"  # in the ASGI scope of a second look at a request that waits: it was counted the first time
 _READS = {"GET", "HEAD"}
@@ -95,9 +95,18 @@ class OpenDoor(Door):
         """Nobody is asked who they are; refuses RateLimited."""
         super().perform_authentication(request)
         self._levels = guessing.take_open(request.META)
-        wait = seconds_to_wait(self._levels)
-        if wait:
-            raise RateLimited([Kind.UNAUTHORIZED], seconds=wait)
+        _check_not_too_often(self._levels)
+
+
+def charge_stranger(meta: Mapping[str, str]) -> None:
+    """The same for a page that is no door of the API; refuses RateLimited."""
+    _check_not_too_often(guessing.take_open(meta))
+
+
+def _check_not_too_often(levels: Sequence[Level]) -> None:
+    wait = seconds_to_wait(levels)
+    if wait:
+        raise RateLimited([Kind.UNAUTHORIZED], seconds=wait)
 
 
 def _is_again(request: Request) -> bool:

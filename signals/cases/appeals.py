@@ -102,6 +102,14 @@ def own_appeal(reference: UUID, *, partner_id: int) -> dict[str, object]:
     return document(said)
 
 
+def state_of(reference: UUID) -> dict[str, object]:
+    """What anybody reads who holds a reference: state and times, not even who appealed. Refuses NotFound."""
+    said = Appeal.objects.select_related("case").filter(pk=reference).first()
+    if said is None:
+        raise NotFound("There is no appeal with this reference.")
+    return {name: value for name, value in document(said).items() if name != "reference"}
+
+
 def document(said: Appeal) -> dict[str, object]:
     """An appeal as its partner reads it."""
     case = said.case

@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 OPEN = {  # doors that ask for no key, with what they answer to nobody in particular
     "GET /.well-known/jwks.json": 200,
+    "GET /api/v1/appeal-status/{reference}": 404,
     "POST /api/v1/departures/{departure_id}/receipt": 404,
 }
 METHODS = ("get", "post", "put", "patch", "delete")

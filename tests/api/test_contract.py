@@ -13,10 +13,11 @@ from django.conf import settings
 
 from partners.core.states import KeyState
 from signals.lifecycle.endpoints import add_endpoint
+from signals.lifecycle.leave import leave_programme
 from signals.models import Submission
 from signals.queries import reading_member
 from tests.api.routes import operations
-from tests.builders import a_programme, a_signing_key, an_api_key
+from tests.builders import a_membership, a_programme, a_signing_key, an_api_key
 from tests.companies import Company, a_company, now
 from tests.live import live_hub
 
@@ -42,6 +43,7 @@ _SEMANTIC = {
     "listOwnOutcomes": [400],
     "appeal": [422],  # members that nobody knows
     "remedy": [422],
+    "signForErasure": [422],  # a text, and yet no receipt
 }
 
 
@@ -84,12 +86,15 @@ def _configuration(acme: Company, *, signal_id: str) -> str:
     endpoint = add_endpoint(
         member, url="https://hooks.acme.example/", filter={}, batch_size=1, actor="partner:acme-social", at=at
     ).endpoint
+    a_membership(acme.partner, a_programme("ncii"))
+    left = leave_programme(acme.slug, "ncii", actor="staff:1", at=at)
     words = {
         "slug": ["csea", "acme-social"],
         "kid": [a_signing_key(acme.partner).kid, a_signing_key(acme.partner, state=KeyState.PROPOSED).kid],
         "key_id": [an_api_key(acme.partner).split("_")[2]],
         "endpoint_id": [str(endpoint.id)],
         "signal_id": [signal_id],
+        "departure_id": [str(left.id)],
         "submission_id": [str(Submission.objects.filter(partner_id=acme.partner.pk).earliest("received_at").id)],
     }
     lines = ["[parameters]"]

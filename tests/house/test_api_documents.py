@@ -129,7 +129,7 @@ def test_the_committed_page_of_problems_is_the_codes_own() -> None:
 
 # ---------------------------------------------------------------- pages
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/", "/api/docs", "/api/problems"])
+@pytest.mark.parametrize("path", ["/", "/appeal", "/api/docs", "/api/problems"])
 def test_a_page_needs_no_outside_host_and_nothing_inline(path: str) -> None:
     response = Client().get(path)
     text = response.text

@@ -15,7 +15,7 @@ from partners.api.caller import caller
 from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
 from partners.api.strict import StrictSerializer, Text
-from partners.api.view import Door
+from partners.api.view import Door, OpenDoor
 from signals import queries
 from signals.cases import appeals
 from signals.core.cases import AppealEvidence, AppealReason, Remedy
@@ -116,6 +116,35 @@ class AppealView(Door):
         """Its state."""
         found = appeals.own_appeal(reference, partner_id=caller(request).partner_id)
         return Response(AppealShape(found).data)
+
+
+class AppealStateShape(serializers.Serializer[Any]):
+    """How an appeal stands, for whoever holds its reference."""
+
+    state = serializers.ChoiceField(choices=["in-review", "upheld", "rejected", "overtaken"])
+    appealed_at = serializers.DateTimeField()
+    due_at = serializers.DateTimeField(allow_null=True, help_text="by when it is to be decided; null once it is")
+    decided_at = serializers.DateTimeField(allow_null=True)
+
+
+class AppealStateView(OpenDoor):
+    """The state of an appeal, for the person it is about."""
+
+    @extend_schema(
+        operation_id="getAppealState",
+        summary="Read how an appeal stands, with its reference and no API key",
+        tags=["appeals"],
+        description=(
+            "For the person whom the appeal is about, whom its partner gave the reference. Shows no member, no signal "
+            "and no reason. People may use the page `/appeal` instead, which keeps the reference out of addresses."
+        ),
+        responses=AppealStateShape,
+        extensions=refuses("not-found"),
+    )
+    def get(self, request: Request, reference: UUID) -> Response:
+        """Its state."""
+        del request
+        return Response(AppealStateShape(appeals.state_of(reference)).data)
 
 
 class RemedyView(Door):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from signals.api.v1.appeals import AppealsView, AppealView, RemedyView
+from signals.api.v1.appeals import AppealStateView, AppealsView, AppealView, RemedyView
 from signals.api.v1.departures import DepartureReceiptView, DeparturesView
 from signals.api.v1.endpoints import (
     EndpointAttemptsView,
@@ -62,6 +62,7 @@ urlpatterns = [
     path("ledger/proofs/consistency", LedgerConsistencyView.as_view(), name="ledger-consistency"),
     path("appeals", AppealsView.as_view(), name="appeals"),
     path("appeals/<uuid:reference>", AppealView.as_view(), name="appeal"),
+    path("appeal-status/<uuid:reference>", AppealStateView.as_view(), name="appeal-status"),
     path("remedies/<uuid:remedy_id>", RemedyView.as_view(), name="remedy"),
     path("departures", DeparturesView.as_view(), name="departures"),
     path("departures/<uuid:departure_id>/receipt", DepartureReceiptView.as_view(), name="departure-receipt"),
