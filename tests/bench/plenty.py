@@ -22,8 +22,10 @@ from django.db import models, transaction
 from hub.vault import keyring
 from hub.vault.keyring import Sealer
 from signals.core import indicators, statement
+from signals.core.indicators import Reading
 from signals.lifecycle.examine import context, fragment
-from signals.models import Change, Head, RecallPlace, Signal, Statement, Submission, Verdict, WeighPlace, Weight
+from signals.lifecycle.tie import ties_of
+from signals.models import Change, Head, RecallPlace, Signal, Statement, Submission, Ties, Verdict, WeighPlace, Weight
 from signals.models.copying import copy_rows
 from tests.bench import rig
 from tests.bench.statements import VIOLATIONS, indicator, signed
@@ -116,6 +118,7 @@ class _Writer:
         }
         self.signals: list[Row] = []
         self.changes: list[Row] = []
+        self.ties: list[Row] = []
 
     def write(self, numbers: range) -> None:
         """Lay these signals, what was said for them, and what has happened meanwhile."""
@@ -146,11 +149,13 @@ class _Writer:
     def _flush(self) -> None:
         lay_rows(Signal, self.signals)
         lay_rows(Change, self.changes)
+        lay_rows(Ties, self.ties)
         for programme_id, head in self.plenty.heads.items():
             Head.objects.filter(programme_id=programme_id).update(position=head)
         self.beside(self.signals)
         self.signals.clear()
         self.changes.clear()
+        self.ties.clear()
 
     def _say(self, number: int, at: datetime) -> Row:
         company = self.plenty.companies[int(COMPANIES * self.random.random() ** 2)]
@@ -189,6 +194,8 @@ class _Writer:
             "expires_at": max(at + timedelta(days=365), self.now + timedelta(days=2)),
             "has_legal_hold": False,
         }
+        if keys := self._ties(signal, number):
+            self.ties.append({"signal_id": signal["id"], "keys": keys})
         few = self.plenty.by_state.setdefault(fate, [])
         if len(few) < FEW:
             few.append(signal["id"])
@@ -202,6 +209,15 @@ class _Writer:
         else:
             self.signals.append(signal)
         return signal
+
+    def _ties(self, signal: Row, number: int) -> list[int]:
+        """As of its sample, so that a host is everybody's; pictures are drawn, so that bands are met by chance."""
+        said = indicator(number % _SAMPLES)
+        value = f"{self.random.getrandbits(256):064x}" if said["type"] == "pdq" else str(said["value"])
+        service = str(said["service"]) if "service" in said else None
+        reading = Reading(str(said["type"]), value, service, (), (), (), "")
+        scope = f"programme:{self.plenty.programmes[signal['programme_id']]}"
+        return ties_of(scope, reading, issuer_id=signal["issuer_id"], incident=None)
 
     def _move_due(self, at: datetime) -> None:
         while self.waiting and self.waiting[0][0] <= at:
