@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from hub.jose import to_base64url
 from partners import public
@@ -17,25 +19,20 @@ from signals.models import Opinion, Outcome, Signal, Statement
 from signals.queries import reading_member
 from signals.voices import heard_of, standing_statements, weighed
 
+_Word = TypeVar("_Word", Opinion, Outcome)
 _NOT_FOUND = "There is nothing here that this key may see."
 
 
 def opinions_of(partner_id: int, *, limit: int, before: str | None) -> tuple[list[dict[str, Any]], str | None]:
     """A partner's own opinions, newest first, and the jti to go on before. Refuses ParameterInvalid."""
-    rows = Opinion.objects.filter(partner_id=partner_id).order_by("-number")
-    if before is not None:
-        rows = rows.filter(number__lt=_known(rows.filter(statement_id__in=_said(partner_id, before)).first()).number)
-    page = list(rows[: limit + 1])
+    page = _newest(Opinion.objects.filter(partner_id=partner_id), partner_id, limit, before)
     facts = [{"opinion": row.held, "reason": row.reason} for row in page]
     return _page(page, facts, partner_id, limit)
 
 
 def outcomes_of(partner_id: int, *, limit: int, before: str | None) -> tuple[list[dict[str, Any]], str | None]:
     """A partner's own outcomes, as `opinions_of` has its opinions."""
-    rows = Outcome.objects.filter(partner_id=partner_id).order_by("-number")
-    if before is not None:
-        rows = rows.filter(number__lt=_known(rows.filter(statement_id__in=_said(partner_id, before)).first()).number)
-    page = list(rows[: limit + 1])
+    page = _newest(Outcome.objects.filter(partner_id=partner_id), partner_id, limit, before)
     facts = [{"did": row.did, "review": row.review, "basis": row.basis, "policy": row.policy} for row in page]
     return _page(page, facts, partner_id, limit)
 
@@ -77,10 +74,15 @@ def _said(partner_id: int, jti: str) -> list[UUID]:
     return list(Statement.objects.filter(partner_id=partner_id, jti=jti).values_list("id", flat=True))
 
 
-def _known(row: Opinion | Outcome | None) -> Opinion | Outcome:
-    if row is None:
-        raise ParameterInvalid("`before` is `next` of an earlier page.", parameter="before")
-    return row
+def _newest(rows: QuerySet[_Word], partner_id: int, limit: int, before: str | None) -> list[_Word]:
+    """One more than asked for, which says that there are more."""
+    rows = rows.order_by("-number")
+    if before is not None:
+        last = rows.filter(statement_id__in=_said(partner_id, before)).first()
+        if last is None:
+            raise ParameterInvalid("`before` is `next` of an earlier page.", parameter="before")
+        rows = rows.filter(number__lt=last.number)
+    return list(rows[: limit + 1])
 
 
 def _page(

@@ -26,6 +26,7 @@ KINDS: dict[str, type[claims.Claims]] = {
     "opinion+jws": claims.OpinionClaims,
     "outcome+jws": claims.OutcomeClaims,
     "retraction+jws": claims.RetractionClaims,
+    "erasure+jws": claims.ErasureClaims,
     "key-endorsement+jws": claims.EndorsementClaims,
 }
 SECTIONS: dict[str, tuple[type[claims.Claims], list[dict[str, Any]]]] = {

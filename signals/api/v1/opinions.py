@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from django.utils import timezone
@@ -28,26 +28,24 @@ _PAGED = [
 ]
 
 
-class OwnOpinionShape(serializers.Serializer[Any]):
-    """An opinion of one's own. `stands` is false of one that was replaced, taken back, or signed with a fallen key."""
-
+class _OwnWordShape(serializers.Serializer[Any]):
     jti = serializers.CharField()
     digest = serializers.CharField(help_text="what a retraction names it by")
     signal = serializers.UUIDField()
     received_at = serializers.DateTimeField()
     stands = serializers.BooleanField()
+
+
+class OwnOpinionShape(_OwnWordShape):
+    """An opinion of one's own. `stands` is false of one that was replaced, taken back, or signed with a fallen key."""
+
     opinion = serializers.ChoiceField(choices=[each.value for each in Opinion])
     reason = serializers.CharField(allow_blank=True)
 
 
-class OwnOutcomeShape(serializers.Serializer[Any]):
+class OwnOutcomeShape(_OwnWordShape):
     """An outcome of one's own."""
 
-    jti = serializers.CharField()
-    digest = serializers.CharField(help_text="what a retraction names it by")
-    signal = serializers.UUIDField()
-    received_at = serializers.DateTimeField()
-    stands = serializers.BooleanField()
     did = serializers.ListField(child=serializers.ChoiceField(choices=[each.value for each in Did]))
     review = serializers.ChoiceField(choices=["human", "automated", "none"])
     basis = serializers.CharField(allow_blank=True)
@@ -125,9 +123,7 @@ class OwnOpinions(Door):
     )
     def get(self, request: Request) -> Response:
         """Newest first."""
-        refuse_unknown(request, {"limit", "before"})
-        limit, before = whole(request, "limit", 100, 1, 500), request.query_params.get("before")
-        rows, following = said.opinions_of(caller(request).partner_id, limit=limit, before=before)
+        rows, following = said.opinions_of(caller(request).partner_id, **_page_asked(request))
         return Response({"opinions": rows, "next": following})
 
 
@@ -146,9 +142,7 @@ class OwnOutcomes(Door):
     )
     def get(self, request: Request) -> Response:
         """Newest first."""
-        refuse_unknown(request, {"limit", "before"})
-        limit, before = whole(request, "limit", 100, 1, 500), request.query_params.get("before")
-        rows, following = said.outcomes_of(caller(request).partner_id, limit=limit, before=before)
+        rows, following = said.outcomes_of(caller(request).partner_id, **_page_asked(request))
         return Response({"outcomes": rows, "next": following})
 
 
@@ -190,3 +184,13 @@ class OwnQuality(Door):
         readable = [each for each in public.programmes_of(partner_id, at=at) if each.may_receive]
         figures = quality_of(partner_id, programme_ids=[each.programme_id for each in readable], hidden=False, at=at)
         return Response({"types": quality_document(figures)})
+
+
+class _PageAsked(TypedDict):
+    limit: int
+    before: str | None
+
+
+def _page_asked(request: Request) -> _PageAsked:
+    refuse_unknown(request, {"limit", "before"})
+    return {"limit": whole(request, "limit", 100, 1, 500), "before": request.query_params.get("before")}
