@@ -12,7 +12,10 @@ from django.db import connections, transaction
 from django.test.client import ClientHandler
 from pytest_django import DjangoDbBlocker
 
+from partners.models import Programme
+from tests.builders import a_programme
 from tests.cluster import postgres
+from tests.companies import Company, a_company
 
 # Every test client loads the middleware anew, and WhiteNoise would look through all static files each time: half of the
 # time of a test of the API. The live hubs of other tests do as in production.
@@ -102,3 +105,24 @@ def committed_db(_committed_module: None, django_db_blocker: DjangoDbBlocker) ->
         yield
         for alias in _ALIASES:
             connections[alias].close()
+
+
+# ---------------------------------------------------------------- a programme, and three of its members
+@pytest.fixture
+def csea() -> Programme:
+    return a_programme("csea")
+
+
+@pytest.fixture
+def acme(csea: Programme) -> Company:
+    return a_company("acme-social", csea)
+
+
+@pytest.fixture
+def birch(csea: Programme) -> Company:
+    return a_company("birch-chat", csea)
+
+
+@pytest.fixture
+def cedar(csea: Programme) -> Company:
+    return a_company("cedar-video", csea)

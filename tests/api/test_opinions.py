@@ -10,30 +10,9 @@ import pytest
 from partners.models import Programme
 from signals.compliance.quality import quality_of
 from signals.lifecycle.quarantine import revoke_compromised_key
-from tests.builders import a_programme
-from tests.companies import Company, a_company, now
+from tests.companies import Company, now
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def csea() -> Programme:
-    return a_programme("csea")
-
-
-@pytest.fixture
-def acme(csea: Programme) -> Company:
-    return a_company("acme-social", csea)
-
-
-@pytest.fixture
-def birch(csea: Programme) -> Company:
-    return a_company("birch-chat", csea)
-
-
-@pytest.fixture
-def cedar(csea: Programme) -> Company:
-    return a_company("cedar-video", csea)
 
 
 def said(company: Company, **members: Any) -> tuple[str, bytes]:

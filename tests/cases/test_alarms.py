@@ -24,7 +24,7 @@ from signals.models import Case, Inflow, Notice, Signal
 from tests.admin.scene import a_person
 from tests.builders import a_programme
 from tests.cases.conftest import LedgerRefuses
-from tests.companies import Company, a_company, now, settle
+from tests.companies import Company, now, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -32,11 +32,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def csea(db: None) -> Programme:
     return a_programme("csea")
-
-
-@pytest.fixture
-def acme(csea: Programme) -> Company:
-    return a_company("acme-social", csea)
 
 
 @pytest.fixture

@@ -17,32 +17,11 @@ from signals.compliance.recall import overdue, overdue_by_programme, who_had
 from signals.core.recall import Standing
 from signals.lifecycle.moves import Kind, lock_signals, take_positions
 from signals.models import Acknowledgement, Change, Endpoint, Receipt, Signal, Walk
-from tests.builders import a_programme
 from tests.companies import Company, a_company, now
 from tests.races.following import Follower
 
 pytestmark = pytest.mark.django_db
 LATER = timedelta(hours=25)
-
-
-@pytest.fixture
-def csea() -> Programme:
-    return a_programme("csea")
-
-
-@pytest.fixture
-def acme(csea: Programme) -> Company:
-    return a_company("acme-social", csea)
-
-
-@pytest.fixture
-def birch(csea: Programme) -> Company:
-    return a_company("birch-chat", csea)
-
-
-@pytest.fixture
-def cedar(csea: Programme) -> Company:
-    return a_company("cedar-video", csea)
 
 
 def said(company: Company) -> tuple[Signal, bytes]:

@@ -28,16 +28,6 @@ def csea(db: None) -> Programme:
     return a_programme("csea")
 
 
-@pytest.fixture
-def acme(csea: Programme) -> Company:
-    return a_company("acme-social", csea)
-
-
-@pytest.fixture
-def birch(csea: Programme) -> Company:
-    return a_company("birch-chat", csea)
-
-
 def said(acme: Company, *lines: bytes) -> list[UUID]:
     return [UUID(verdict["signal"]) for verdict in acme.say(*lines)]
 

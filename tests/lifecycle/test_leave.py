@@ -32,26 +32,11 @@ from signals.lifecycle.notices import post_notices
 from signals.lifecycle.quarantine import revoke_compromised_key
 from signals.models import Departure, Endpoint, Notice, Signal, Submission
 from tests.builders import KeyPair, a_programme, a_signing_key
-from tests.companies import Company, a_company, another_key, membership_of, now
+from tests.companies import Company, another_key, membership_of, now
 from tests.lifecycle.conftest import LedgerRefuses, Recorded
 
 pytestmark = pytest.mark.django_db
 WHO: dict[str, Any] = {"actor": "staff:1"}
-
-
-@pytest.fixture
-def csea() -> Programme:
-    return a_programme("csea")
-
-
-@pytest.fixture
-def acme(csea: Programme) -> Company:
-    return a_company("acme-social", csea)
-
-
-@pytest.fixture
-def birch(csea: Programme) -> Company:
-    return a_company("birch-chat", csea)
 
 
 def settle() -> int:

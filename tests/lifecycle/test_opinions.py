@@ -19,33 +19,13 @@ from signals.lifecycle.quarantine import clear, revoke_compromised_key, settle_f
 from signals.lifecycle.weigh import weigh_next
 from signals.models import Opinion, Outcome, Retraction, Ruling, Signal, Statement, ToWeigh, Weight
 from signals.voices import standing_ruling
-from tests.builders import KeyPair, a_programme
+from tests.builders import KeyPair
 from tests.companies import Company, a_company, another_key, membership_of, now, settle
 from tests.lifecycle.conftest import LedgerRefuses, Recorded
 
 pytestmark = pytest.mark.django_db
 
 UNKNOWN = ("unknown-signal", "The partner has no signal with this jti and digest.", "/about")
-
-
-@pytest.fixture
-def csea() -> Programme:
-    return a_programme("csea")
-
-
-@pytest.fixture
-def acme(csea: Programme) -> Company:
-    return a_company("acme-social", csea)
-
-
-@pytest.fixture
-def birch(csea: Programme) -> Company:
-    return a_company("birch-chat", csea)
-
-
-@pytest.fixture
-def cedar(csea: Programme) -> Company:
-    return a_company("cedar-video", csea)
 
 
 def said(acme: Company, **members: Any) -> tuple[UUID, bytes]:

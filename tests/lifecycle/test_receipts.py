@@ -15,26 +15,10 @@ from signals.compliance.recall import who_had
 from signals.core.recall import Standing
 from signals.lifecycle.quarantine import revoke_compromised_key
 from signals.models import Receipt, Statement
-from tests.builders import a_programme
 from tests.companies import Company, a_company, membership_of, now
 from tests.lifecycle.conftest import LedgerRefuses, Recorded
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def csea() -> Programme:
-    return a_programme("csea")
-
-
-@pytest.fixture
-def acme(csea: Programme) -> Company:
-    return a_company("acme-social", csea)
-
-
-@pytest.fixture
-def birch(csea: Programme) -> Company:
-    return a_company("birch-chat", csea)
 
 
 def receipt(company: Company, jws: bytes, **members: Any) -> bytes:
