@@ -56,7 +56,10 @@ class Wanted(forms.Form):
             *(
                 (
                     sentence,
-                    [(f"{deed.value}:{code}", f"{code}: {meaning}") for code, meaning in reasons_of(deed).items()],
+                    [
+                        (f"{deed.value}:{code}", f"{deed.value}, {code}: {meaning}")
+                        for code, meaning in reasons_of(deed).items()
+                    ],
                 )
                 for deed, sentence in SENTENCES.items()
             ),
