@@ -13,7 +13,7 @@ from partners import public
 from signals.admin.quality_chart import interval, weeks, words
 from signals.compliance.quality import WEEKS, quality_of, weekly_quality_of
 from signals.core.alarms import LINES, Figure, Measure, alarms, read_cause, share_of
-from signals.core.cases import REASONS, CaseKind, CaseState, Outcome
+from signals.core.cases import CaseKind, CaseState
 from signals.core.quality import Quality
 from signals.models import Case, Inflow
 
@@ -27,6 +27,12 @@ NAMES = {
     Figure.ECHOES: "Echoes",
     Figure.LATE: "Left standing",
     Figure.FLOOD: "Flood",
+}
+_PROPOSED = {
+    Measure.WARNED: "tell the partner, and ask it to mend it",
+    Measure.PROBATION: "put the partner on probation",
+    Measure.THROTTLED: "lower how much the partner may send",
+    Measure.SUSPENSION: "propose to a second person that the partner be suspended",
 }
 
 
@@ -78,7 +84,10 @@ def page(partner_id: int, *, programme_id: int | None, at: datetime) -> Page:
         partner=partner.slug,
         state=f"{partner.state}{', on probation' if partner.is_probationary else ''}",
         programme=programmes.get(programme_id or 0, ""),
-        types=[_of_type(kind, found, by_week.get(kind, []), at=at) for kind, found in sorted(figures.items())],
+        types=sorted(
+            (_of_type(kind, found, by_week.get(kind, []), at=at) for kind, found in figures.items()),
+            key=lambda each: (not any(drawn.proposed for drawn in each.figures), each.indicator_type),
+        ),
         floods=list(inflow.filter(flooded__gt=0).order_by("-hour", "indicator_type")[:_FLOODS]),
         sent=(sent["received"] or 0, sent["flooded"] or 0),
         alarms=list(undecided.exclude(state=CaseState.DECIDED.value).order_by("due_at")[:_FLOODS]),
@@ -130,4 +139,4 @@ def _of_type(kind: str, found: Quality, by_week: Sequence[tuple[date, Quality]],
 
 
 def _said(measure: Measure) -> str:
-    return f"{measure}: {REASONS[CaseKind.QUALITY][Outcome.ACTED][measure]}"
+    return f"{_PROPOSED[measure]} ({measure})"

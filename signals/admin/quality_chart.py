@@ -49,8 +49,9 @@ def weeks(name: str, shares: Sequence[tuple[date, Share]], line: Line, *, upto: 
     width, bad = count * _WEEK, _down(line.bad)
     return format_html(
         '<svg class="share" role="img" aria-label="{} by week: {}" viewBox="0 0 {} {}" width="{}" height="{}">'
+        '<rect class="share-frame" width="{}" height="{}"/>'
         '<line class="share-limit" x1="0" y1="{}" x2="{}" y2="{}"/>{}</svg>',
-        *(name, said, width, _TALL, width, _TALL, bad, width, bad),
+        *(name, said, width, _TALL, width, _TALL, width, _TALL, bad, width, bad),
         format_html_join(
             "",
             '<g><rect class="share-interval{}" x="{}" y="{}" width="8" height="{}" rx="2"><title>{}</title></rect>'

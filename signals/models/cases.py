@@ -114,7 +114,8 @@ class PartnerAlarm(Case):
 
     class Meta:
         proxy = True
-        verbose_name = "partner's quality"
+        verbose_name = "alarm about a partner"
+        verbose_name_plural = "alarms about partners"
 
 
 class CaseEvent(models.Model):

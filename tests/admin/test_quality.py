@@ -85,11 +85,11 @@ def test_an_alarm_leads_to_its_partner_and_the_partner_to_its_quality(bad: Scene
 def test_the_case_shows_the_figures_the_flood_and_what_is_proposed(bad: Scene) -> None:
     flood, precision = Case.objects.get(cause="flood"), Case.objects.get(cause="precision:url")
     text = text_of(reverse("admin:signals_case_change", args=[flood.pk]))
-    assert "throttled: how much the partner may send was lowered" in text
+    assert "lower how much the partner may send (throttled)" in text
     assert "share-interval" in text
     assert page_of(bad) in text
     text = text_of(reverse("admin:signals_case_change", args=[precision.pk]))
-    assert "suspension-proposed: suspending the partner was proposed to a second person" in text
+    assert "propose to a second person that the partner be suspended (suspension-proposed)" in text
     Signal.objects.filter(issuer_id=bad.acme.partner.pk).update(published_at=None)
     assert "nothing: by now the figure is not bad for certain" in text_of(
         reverse("admin:signals_case_change", args=[precision.pk])
