@@ -103,8 +103,9 @@ def committed_db(_committed_module: None, django_db_blocker: DjangoDbBlocker) ->
     """A database of the module's own where commits are real, so that several connections can meet (races, journeys)."""
     with django_db_blocker.unblock():
         yield
-        for alias in _ALIASES:
-            connections[alias].close()
+        for alias in _ALIASES:  # a good one may serve the next test too
+            if connections[alias].connection is not None and not connections[alias].is_usable():
+                connections[alias].close()
 
 
 # ---------------------------------------------------------------- a programme, and three of its members

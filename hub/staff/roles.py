@@ -117,14 +117,23 @@ CAPABILITIES: dict[Role, frozenset[Capability]] = {
 }
 
 
+_READ_FROM = "_roles_read_from"  # on the user object: the groups, and the roles they are
+
+
 def roles_of(somebody: Somebody) -> frozenset[Role]:
     """The roles of an active member of staff, by one query per user object; being a superuser gives none."""
     if not (isinstance(somebody, User) and somebody.is_active and somebody.is_staff):
         return frozenset()
-    if "groups" not in getattr(somebody, "_prefetched_objects_cache", ()):  # a page asks dozens of times
+    groups = getattr(somebody, "_prefetched_objects_cache", {}).get("groups")
+    if groups is None:
         prefetch_related_objects([somebody], "groups")
-    names = {group.name for group in somebody.groups.all()}
-    return frozenset(role for role in Role if role.value in names)
+        groups = somebody.groups.all()
+    of_these, roles = getattr(somebody, _READ_FROM, (None, frozenset[Role]()))
+    if of_these is not groups:  # a page asks dozens of times; Django forgets the groups when they change
+        names = {group.name for group in groups}
+        roles = frozenset(role for role in Role if role.value in names)
+        setattr(somebody, _READ_FROM, (groups, roles))
+    return roles
 
 
 def capabilities(roles: Iterable[Role]) -> frozenset[Capability]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import NamedTuple
 
 import pytest
 import redis
+from pytest_django import DjangoDbBlocker
 
 from hub.ledger import serving
 from partners.models import Programme
@@ -36,8 +38,15 @@ def full_buckets() -> Iterator[None]:
     fill()
 
 
+@pytest.fixture(scope="module")
+def _made_once(module_db: None, django_db_blocker: DjangoDbBlocker) -> Cast:
+    with django_db_blocker.unblock():
+        csea, ncii = a_programme("csea"), a_programme("ncii")
+        return Cast(a_company("acme-social", csea), a_company("birch-chat", csea, ncii), a_company("outsider"), csea)
+
+
 @pytest.fixture
-def cast(db: None) -> Cast:
+def cast(_made_once: Cast, db: None) -> Cast:
+    """Everybody as they were made, whatever the tests before did to them."""
     serving.may_serve()  # asked every two seconds; not in the middle of a test that counts queries
-    csea, ncii = a_programme("csea"), a_programme("ncii")
-    return Cast(a_company("acme-social", csea), a_company("birch-chat", csea, ncii), a_company("outsider"), csea)
+    return deepcopy(_made_once)

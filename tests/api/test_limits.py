@@ -20,7 +20,7 @@ from signals.models import Submission
 from tests.api.conftest import Cast
 from tests.api.routes import operations
 from tests.api.test_doors import OPEN, SCOPES, ask
-from tests.builders import a_programme, an_api_key
+from tests.builders import an_api_key
 from tests.cluster import valkey
 from tests.companies import Company, a_company, settle
 
@@ -39,8 +39,8 @@ def _nobody_is_remembered(full_buckets: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def acme(db: None) -> Company:
-    return a_company("acme-social", a_programme("csea"))
+def acme(cast: Cast) -> Company:
+    return cast.acme
 
 
 def limited(settings: Settings, **rates: tuple[float, int]) -> None:

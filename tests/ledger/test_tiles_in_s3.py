@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from pytest_django import Settings
 
 from hub.environment import tile_storage
@@ -19,9 +18,15 @@ from hub.ledger.tile_store import Contradiction, StoreAway, tile_store
 from hub.ledger.tlog.proofs import check_consistency
 from tests.ledger.growing import NOON, grow, sign
 
+if TYPE_CHECKING:
+    from moto.server import ThreadedMotoServer
+
 
 @pytest.fixture
 def bucket(ledger: Mirror, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadedMotoServer]:
+    import boto3  # these two are half a second, and every worker reads this file
+    from moto.server import ThreadedMotoServer
+
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "anybody")
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
