@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from pytest_django import DjangoDbBlocker
 
 from hub.staff import approvals
 from hub.staff.models import Approval
@@ -63,9 +65,15 @@ class Room:
         return self.signal.state
 
 
+@pytest.fixture(scope="module")
+def _made_once(module_db: None, django_db_blocker: DjangoDbBlocker) -> Room:
+    with django_db_blocker.unblock():
+        return Room()
+
+
 @pytest.fixture
-def room(db: None) -> Room:
-    return Room()
+def room(_made_once: Room, db: None) -> Room:
+    return deepcopy(_made_once)
 
 
 def decide(case: Case, actor: str = ANN, **how: Any) -> Case:

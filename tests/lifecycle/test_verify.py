@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from pytest_django import DjangoDbBlocker
 
 from partners.core.states import KeyState
 from partners.lifecycle.end_membership import end_membership
@@ -55,11 +57,17 @@ class Saying:
         return self.acme.sign({**payload, **members}, typ)
 
 
+@pytest.fixture(scope="module")
+def _made_once(module_db: None, django_db_blocker: DjangoDbBlocker) -> Saying:
+    with django_db_blocker.unblock():
+        programme = a_programme("csea", violations=["grooming"], indicator_types=["url", "md5", "email", "username"])
+        a_programme("ncii")
+        return Saying(a_company("acme-social", programme), a_company("birch-chat", programme))
+
+
 @pytest.fixture
-def saying(db: None) -> Saying:
-    programme = a_programme("csea", violations=["grooming"], indicator_types=["url", "md5", "email", "username"])
-    a_programme("ncii")
-    return Saying(a_company("acme-social", programme), a_company("birch-chat", programme))
+def saying(_made_once: Saying, db: None) -> Saying:
+    return deepcopy(_made_once)
 
 
 def at(**ago: int) -> int:

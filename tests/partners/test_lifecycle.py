@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.db.models import Model
+from pytest_django import DjangoDbBlocker
 
 from partners.core.accountability import Accountability, LawfulBasis
 from partners.core.limits import OwnLimits
@@ -88,8 +90,18 @@ class World:
     api_key: str
 
 
+@pytest.fixture(scope="module")
+def _made_once(module_db: None, django_db_blocker: DjangoDbBlocker) -> World:
+    with django_db_blocker.unblock():
+        return _a_world()
+
+
 @pytest.fixture
-def world() -> World:
+def world(_made_once: World, db: None) -> World:
+    return deepcopy(_made_once)
+
+
+def _a_world() -> World:
     acme, pixel, csea = a_partner(), a_partner("pixel-chat"), a_programme()
     a_partner("newcomer", is_probationary=True)
     a_membership(acme, csea)
