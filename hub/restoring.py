@@ -16,6 +16,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
@@ -203,7 +204,7 @@ def _change_limits(said: _Said, at: datetime) -> None:
 
 def _change_programme(said: _Said, at: datetime) -> None:
     after = _after(said)
-    settings = ProgrammeSettings(
+    asked = ProgrammeSettings(
         violations=tuple(after["violations"]),
         indicator_types=tuple(after["indicator_types"]),
         retention_days=after["retention_days"],
@@ -212,7 +213,7 @@ def _change_programme(said: _Said, at: datetime) -> None:
         is_training_required=after["is_training_required"],
         on_leaving=after.get("on_leaving", OnLeaving.KEEP.value),  # older leaves do not say
     )
-    change_programme(said.subjects["programme"], after["name"], settings, actor=ACTOR, at=at)
+    change_programme(said.subjects["programme"], after["name"], asked, actor=ACTOR, at=at)
 
 
 def _stop_changed_endpoint(said: _Said, at: datetime) -> str:
@@ -248,6 +249,18 @@ def _stop_account_of_removed_factors(said: _Said, at: datetime) -> str:
     return (
         f"Staff account {user.username} is switched off: a second factor of it was removed after the backup and would "
         f"open again. Run `manage.py reset_second_factors {user.username}`, then `readmit_staff {user.username}`."
+    )
+
+
+def _stop_account_whose_password_was_closed(said: _Said, at: datetime) -> str | None:
+    """Linking closed its password, where single sign-on is the only way in; the backup has it open."""
+    if not settings.OIDC_ONLY:
+        return None
+    user = _staff(said)
+    switch_off(user, actor=ACTOR, at=at)
+    return (
+        f"Staff account {user.username} is switched off: single sign-on was linked to it after the backup, and its "
+        f"password would open it again. Run `manage.py readmit_staff {user.username}`; they link it anew."
     )
 
 
@@ -340,6 +353,7 @@ _VERBS: dict[str, Callable[[_Said, datetime], object]] = {
     "staff.roles-changed": _change_roles,
     "staff.second-factor-removed": _stop_account_of_removed_factors,
     "staff.second-factors-reset": _stop_account_of_removed_factors,
+    "staff.sign-on-linked": _stop_account_whose_password_was_closed,
     "staff.sign-on-unlinked": lambda said, at: unlink(_staff(said), actor=ACTOR, at=at),
     "staff.switched-off": lambda said, at: switch_off(_staff(said), actor=ACTOR, at=at),
     "vault.period-destroyed": _destroy_period,

@@ -238,7 +238,9 @@ ACTIONS: dict[str, Action] = {
     "staff.sign-in-failed": Action(
         "Signing in to the admin failed: the first, tenth, hundredth… failure of an account within a minute."
     ),
-    "staff.sign-on-linked": Action("A member of staff linked an identity at the identity provider to their account."),
+    "staff.sign-on-linked": Action(
+        "A member of staff linked an identity at the identity provider to their account.", mirrored=True
+    ),
     "staff.sign-on-unlinked": Action("No identity at the identity provider opens a staff account now.", mirrored=True),
     "staff.signed-in": Action(
         "A member of staff signed in to the admin; holds the way and the kind of the second factor."

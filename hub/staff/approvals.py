@@ -124,6 +124,14 @@ def propose(act: Act, *, by: User, subject: str, facts: Mapping[str, Json], reas
     return approval
 
 
+def hold_proposer(by: User) -> None:
+    """Lock the account of who is about to propose, before what it is about: in the order in which `approve` locks.
+
+    In the caller's transaction. Whoever proposes something about rows that it locks first calls this before.
+    """
+    _people([by.pk])
+
+
 def approve(approval_id: UUID, *, by: User, at: datetime) -> str:
     """Do what was proposed, as its second person; returns the act's sentence.
 

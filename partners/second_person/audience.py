@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from hub.ledger.leaf import Json
-from hub.staff.approvals import Act, Description, propose, register
+from hub.staff.approvals import Act, Description, hold_proposer, propose, register
 from hub.staff.models import Approval
 from hub.staff.roles import Capability, Who
 from partners.core.membership import receives
@@ -34,6 +34,7 @@ def propose_membership(
     Refuses NoSuchPartner, NoSuchProgramme, WrongState and what `propose` refuses.
     """
     with transaction.atomic():
+        hold_proposer(by)
         partner, programme = lock_active_partner(partner_slug), lock_programme(programme_slug)
         running = Membership.objects.filter(partner=partner, programme=programme)
         if running.exclude(state=MembershipState.ENDED.value).exists():
@@ -49,6 +50,7 @@ def change_membership_or_propose(
     Refuses what `change_membership` refuses, and ReasonMissing for a proposal.
     """
     with transaction.atomic():
+        hold_proposer(by)
         row = lock_membership(partner_slug, programme_slug)
         if row.state == MembershipState.ENDED or not _comes_to_receive(row, terms, on=at.date()):
             change_membership(partner_slug, programme_slug, terms, actor=f"staff:{by.pk}", at=at)
@@ -65,6 +67,7 @@ def change_programme_or_propose(
     """
     check_settings(settings)
     with transaction.atomic():
+        hold_proposer(by)
         before = settings_of(lock_programme(slug))
         is_less = settings.agreement_version < before.agreement_version or (
             before.is_training_required and not settings.is_training_required

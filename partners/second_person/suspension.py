@@ -8,7 +8,7 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from hub.staff.approvals import Act, Description, register
+from hub.staff.approvals import Act, Description, hold_proposer, register
 from hub.staff.models import Approval
 from hub.staff.roles import Capability, Who
 from partners.core.refusals import WrongState
@@ -61,6 +61,7 @@ def propose_membership_resumption(slug: str, programme_slug: str, *, by: User, r
 
 def _propose(act: Act, slug: str, wanted: PartnerState, *, by: User, reason: str, at: datetime) -> Approval:
     with transaction.atomic():
+        hold_proposer(by)
         partner = lock_partner(slug)
         if partner.state != wanted:
             raise WrongState(f"The partner is {partner.state}.")
@@ -71,6 +72,7 @@ def _propose_in(
     act: Act, slug: str, programme_slug: str, wanted: MembershipState, *, by: User, reason: str, at: datetime
 ) -> Approval:
     with transaction.atomic():
+        hold_proposer(by)
         membership = lock_membership(slug, programme_slug)
         if membership.state != wanted:
             raise WrongState(f"The membership is {membership.state}.")

@@ -56,9 +56,9 @@ class Fall(Why):
     is_retired_now = forms.BooleanField(
         required=False,
         initial=True,
-        label="Retire it at once",
-        help_text="Nothing that comes in under it counts from now on, whatever the second person decides; it never "
-        "comes back. Leave it ticked if somebody else may hold the key.",
+        label="Retire it at once, with the keys that fall with it",
+        help_text="Nothing that comes in under them counts from now on, whatever the second person decides; they never "
+        "come back. Leave it ticked if somebody else may hold the key.",
     )
     field_order = ("kid", "compromised_at", "is_retired_now", "reason")
 

@@ -137,5 +137,5 @@ EFFECTS: Final[Mapping[tuple[CaseKind, Outcome], Effect]] = {
     (CaseKind.APPEAL, Outcome.UPHELD): appeals.uphold,
     (CaseKind.APPEAL, Outcome.REJECTED): appeals.reject,
     (CaseKind.QUALITY, Outcome.ACTED): measures.take,
-    (CaseKind.QUALITY, Outcome.DISMISSED): _nothing,
+    (CaseKind.QUALITY, Outcome.DISMISSED): measures.dismiss,
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from django.db import transaction
 
 from hub.ledger.leaf import Json
 from hub.staff import approvals
@@ -16,6 +19,7 @@ from partners import public
 from partners.public import OwnLimits
 from signals.cases.refusals import InvalidDecision, TooLate
 from signals.core.alarms import Measure, read_cause
+from signals.core.cases import CaseKind, CaseState
 from signals.core.notices import NoticeKind
 from signals.lifecycle.notices import notify
 from signals.models import Case
@@ -30,6 +34,7 @@ def take(case: Case, actor: str, at: datetime) -> None:
     A warning is its notice. Refuses what suspending refuses: a partner that is not active is not suspended.
     """
     measure, slug, who = Measure(case.reason), _slug(case), Who(actor=actor, at=at)
+    _set_aside(case, actor, at)
     case.measure = {"did": measure.value}
     if measure is Measure.PROBATION and not public.partner(case.partner_id or 0).is_probationary:
         public.begin_probation(slug, **who)
@@ -51,14 +56,40 @@ def take_back(case: Case, actor: str, at: datetime) -> None:
     where another person proposed that.
     """
     known, slug, who = case.measure, _slug(case), Who(actor=actor, at=at)
-    if known.get("began"):
+    if known.get("began") and not _is_left_to_another(case):
         public.end_probation(slug, **who)
     if "after" in known and not _is_unthrottled(slug, known, who):
         raise TooLate("Somebody has set this partner's limits since: they stay. Change them on its page.")
     if "approval" in known:
         _withdraw(UUID(known["approval"]), who)
     case.measure = {}
-    _tell(case, Measure(case.reason), at=at, is_undone=True)
+    _tell(case, Measure(known["did"]), at=at, is_undone=True)
+
+
+def dismiss(case: Case, actor: str, at: datetime) -> None:
+    """What an earlier decision of the case did is put back, as far as nobody has changed it since."""
+    _set_aside(case, actor, at)
+
+
+def _set_aside(case: Case, actor: str, at: datetime) -> None:
+    """A case that was opened again is decided anew: its last decision has no effect any more, where that can be."""
+    if case.measure:
+        with contextlib.suppress(TooLate, approvals.NotOwnProposal), transaction.atomic():
+            take_back(case, actor, at)
+        case.measure = {}
+
+
+def _is_left_to_another(case: Case) -> bool:
+    """Whether another case put the partner on probation too: that one ends it, when it is undone."""
+    decided = Case.objects.filter(
+        kind=CaseKind.QUALITY.value, state=CaseState.DECIDED.value, partner_id=case.partner_id
+    )
+    other = decided.filter(measure__did=Measure.PROBATION.value).exclude(pk=case.pk).order_by("pk").first()
+    if other is None:
+        return False
+    other.measure |= {"began": True}
+    other.save(update_fields=["measure"])
+    return True
 
 
 def _is_unthrottled(slug: str, known: Mapping[str, Any], who: Who) -> bool:

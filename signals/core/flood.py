@@ -13,6 +13,12 @@ from typing import Final
 HISTORY: Final = timedelta(days=28)
 """How far back a partner's own hours are looked at."""
 
+TOO_FRESH: Final = timedelta(hours=48)
+"""What came since then is no history yet: else every hour of a flood would make the next, larger one normal."""
+
+ACTIVE_HOURS: Final = 24
+"""So many hours in which it sent any are a history."""
+
 PARTNERS_WITHIN: Final = timedelta(hours=1)
 REPEATS_WITHIN: Final = timedelta(hours=24)
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from hub.ledger.leaf import Json
-from hub.staff.approvals import Act, Description, propose, register
+from hub.staff.approvals import Act, Description, hold_proposer, propose, register
 from hub.staff.models import Approval
 from hub.staff.roles import Capability, Who
 from partners import public
@@ -34,17 +34,27 @@ def propose_compromise(
 ) -> Approval:
     """Propose that a key was compromised since then (None: nobody knows), and, if asked to, retire it at once.
 
+    Retired with it are those that would fall with it: whoever stole one key could go on with another that it endorsed,
+    and endorse more of them, so that the second person never sees what was proposed.
     Refuses NotFound, InvalidTime for a moment in the future, and what `propose` refuses.
     """
     key = _key(kid)
     public.check_moment(compromised_at, at=at)
     facts: dict[str, Json] = {"compromised_at": compromised_at.isoformat() if compromised_at else None}
     with transaction.atomic():
+        hold_proposer(by)
         _lock(key)
-        if is_retired_now and _key(kid).state in _USABLE:
-            slug = public.partner(key.partner_id).slug
-            public.retire_key(kid, partner_slug=slug, actor=f"staff:{by.pk}", at=at)
+        if is_retired_now:
+            _retire_all(key, compromised_at, actor=f"staff:{by.pk}", at=at)
         return propose(COMPROMISE, by=by, subject=f"{_KEY}{kid}", facts=facts, reason=reason, at=at)
+
+
+def _retire_all(key: SigningKeyFacts, compromised_at: datetime | None, *, actor: str, at: datetime) -> None:
+    slug = public.partner(key.partner_id).slug
+    falling = {key.kid, *public.would_fall(key.kid, partner_id=key.partner_id, compromised_at=compromised_at)}
+    for kid, known in sorted(public.signing_keys(falling).items()):
+        if known.state in _USABLE:
+            public.retire_key(kid, partner_slug=slug, actor=actor, at=at)
 
 
 def _key(kid: str) -> SigningKeyFacts:

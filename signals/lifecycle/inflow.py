@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection
 
-from signals.core.flood import HISTORY, allowance_of, hourly_limit, in_the_last_hour
+from signals.core.flood import ACTIVE_HOURS, HISTORY, TOO_FRESH, allowance_of, hourly_limit, in_the_last_hour
 from signals.models import Inflow
 
 KEPT = timedelta(days=91)
@@ -86,7 +86,8 @@ class Counting:
     def _busy_hours(self, streams: Collection[Stream]) -> dict[Stream, int]:
         programmes = list({programme_id for programme_id, _ in streams})
         with connection.cursor() as cursor:
-            cursor.execute(_BUSY_HOURS, [self.partner_id, self.hour - HISTORY, self.hour, programmes])
+            since, until = self.hour - HISTORY, self.hour - TOO_FRESH
+            cursor.execute(_BUSY_HOURS, [self.partner_id, since, until, programmes, ACTIVE_HOURS])
             return {(programme_id, kind): busy for programme_id, kind, busy in cursor.fetchall()}
 
 
@@ -109,7 +110,7 @@ _BUSY_HOURS = """
 SELECT programme_id, indicator_type, percentile_disc(0.9) WITHIN GROUP (ORDER BY received - flooded)
   FROM signals_inflow
  WHERE partner_id = %s AND hour >= %s AND hour < %s AND programme_id = ANY (%s) AND received > flooded
- GROUP BY 1, 2
+ GROUP BY 1, 2 HAVING count(*) >= %s
 """
 
 _FORGET = """

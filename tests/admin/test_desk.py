@@ -40,6 +40,7 @@ from tests.admin.scene import (
     hold_many,
     misp_list,
 )
+from tests.builders import a_signing_key
 from tests.companies import now, settle
 from tests.partners.conftest import LedgerRefuses, Recorded
 
@@ -211,7 +212,9 @@ def test_a_key_falls_by_the_form_its_page_leads_to(scene: Scene, recorded: Recor
     assert f'value="{key.kid}"' in client.get(link).content.decode()
     client.post(link, {"kid": key.kid, "compromised_at": ""})
     assert SigningKey.objects.get(pk=key.pk).state == "active", "without a reason nothing happens"
+    endorsed = a_signing_key(scene.acme.partner, endorsed_by=scene.acme.key.row)
     client.post(link, {"kid": key.kid, "compromised_at": "", "is_retired_now": "on", "reason": "file 3"})
+    assert SigningKey.objects.get(kid=endorsed.kid).state == "retired", "whoever holds the one has endorsed the other"
     assert SigningKey.objects.get(pk=key.pk).state == "retired", "what cannot wait is done by one"
     shown = len(scene.birch.feed()["items"])
     assert shown, "what was received under it stands until two people say otherwise"

@@ -151,6 +151,34 @@ def test_throttling_leaves_a_quarter_and_its_undo_what_there_was(acme: Company, 
 
 
 @pytest.mark.usefixtures("flood", "acme")
+def test_what_a_case_did_is_put_back_when_it_is_opened_again_and_decided_otherwise(ann: User) -> None:
+    change_limits("acme-social", OwnLimits(statements_per_second=100), actor="staff:7", at=now())
+    raise_alarms(at=now())
+    case = decide("throttled", by=ann)
+    undoing.reopen(case.pk, text="", actor=f"staff:{ann.pk}", at=now())
+    decide("explained", by=ann, outcome=Outcome.DISMISSED)
+    assert Partner.objects.get().statements_per_second == 100
+    assert told()[-1] == {"did": "throttled", "programme": "csea", "about": "flood", "is_undone": True}
+    undoing.reopen(case.pk, text="", actor=f"staff:{ann.pk}", at=now())
+    decide("throttled", by=ann)
+    undoing.reopen(case.pk, text="", actor=f"staff:{ann.pk}", at=now())
+    again = decide("throttled", by=ann)
+    assert Partner.objects.get().statements_per_second == 25, "a quarter of what it was, once"
+    undo(again, by=ann)
+    assert Partner.objects.get().statements_per_second == 100
+
+
+@pytest.mark.usefixtures("disputed", "acme")
+def test_undoing_one_case_leaves_the_probation_that_another_decided_too(ann: User) -> None:
+    raise_alarms(at=now())
+    one, another = (decide("probation", by=ann, cause=cause) for cause in ("dispute-rate:url", "precision:url"))
+    undo(one, by=ann)
+    assert Partner.objects.get().is_probationary
+    undo(another, by=ann)
+    assert not Partner.objects.get().is_probationary
+
+
+@pytest.mark.usefixtures("flood", "acme")
 def test_limits_that_somebody_set_since_stay(ann: User) -> None:
     raise_alarms(at=now())
     case = decide("throttled", by=ann)

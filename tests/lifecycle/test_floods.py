@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from partners.models import Programme
+from signals.core.flood import ACTIVE_HOURS
 from signals.lifecycle import rule, verify
 from signals.lifecycle.inflow import forget_inflow
 from signals.models import Inflow, Signal
@@ -80,12 +81,21 @@ def test_a_burst_goes_on_in_the_next_submission_and_spares_other_types_and_other
 
 
 def test_whoever_always_sends_so_much_may(acme: Company) -> None:
-    hours_ago(acme, 30, received=4)
+    for hours in range(72, 72 + ACTIVE_HOURS):
+        hours_ago(acme, hours, received=4)
     assert reasons(acme, *[""] * 9) == [[]] * 8 + [["flood"]]
 
 
+@pytest.mark.parametrize(("since", "hours"), [(2, ACTIVE_HOURS), (72, ACTIVE_HOURS - 1)])
+def test_what_came_just_now_or_in_a_few_hours_is_no_history(acme: Company, since: int, hours: int) -> None:
+    for ago in range(since, since + hours):
+        hours_ago(acme, ago, received=1000)
+    assert reasons(acme, *[""] * 4)[-1] == ["flood"]
+
+
 def test_an_earlier_flood_makes_no_later_one_normal(acme: Company) -> None:
-    hours_ago(acme, 30, received=1000, flooded=997)
+    for hours in range(72, 72 + ACTIVE_HOURS):
+        hours_ago(acme, hours, received=1000, flooded=997)
     assert reasons(acme, *[""] * 7)[-1] == ["flood"]
 
 
