@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth import authenticate
 from playwright.sync_api import BrowserContext, Page, expect
 
 from hub.staff.accounts import add_account
 from hub.staff.roles import Role
 from hub.staff.site import site
+from signals.cases.opening import open_held
 from signals.models import Signal
 from tests.admin.scene import NOTE, SERVICE, VALUE, Scene, hold_many
 from tests.browser.conftest import SignIn
@@ -19,6 +21,7 @@ from tests.live import LiveHub
 
 pytestmark = pytest.mark.browser
 QUEUE = "/admin/signals/signal/held/"
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
 def test_a_new_colleague_comes_in_with_the_one_time_password_and_changes_it(
@@ -116,6 +119,34 @@ def test_no_page_breaks_the_policy_or_the_screen(sign_in: SignIn, scene: Scene) 
             page.set_viewport_size({"width": width, "height": 768})
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, f"{address} is {wide} px wider than {width}"
+
+
+def test_no_page_shuts_anybody_out(looked_at: SignIn, scene: Scene) -> None:
+    """axe-core, WCAG 2.2 A and AA; the contrast of both themes (not of the forms behind buttons, which are alike)."""
+    open_held(at=now())
+    page = looked_at(*Role)
+    found = []
+    for address in _addresses(page):
+        page.emulate_media(color_scheme="light")
+        page.goto(address)
+        found += [f"{address}: {each}" for each in _shut_out(page, {"type": "tag", "values": WCAG})]
+        if "/do/" in address:
+            continue
+        page.emulate_media(color_scheme="dark")
+        page.evaluate("() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        dark = _shut_out(page, {"type": "rule", "values": ["color-contrast", "link-in-text-block"]})
+        found += [f"{address}, dark: {each}" for each in dark]
+    assert found == []
+
+
+def _shut_out(page: Page, rules: dict[str, object]) -> list[str]:
+    """What axe finds, each with where and why."""
+    answer = Axe().run(page, options={"runOnly": rules, "resultTypes": ["violations"], "preload": False}).response
+    return [
+        f"{violation['id']} at {node['target']}: {node['failureSummary']}"
+        for violation in answer["violations"]
+        for node in violation["nodes"]
+    ]
 
 
 def _addresses(page: Page) -> list[str]:
