@@ -119,7 +119,9 @@ class Questions(ListOnly[DisclosedMinute]):
         row = self.get_object(request, object_id) if self.has_view_permission(request) else None
         context: dict[str, Any] = {"title": "A minute of disclosures", **(extra_context or {})}
         if row is not None:
-            leaf = Reading.objects.filter(subjects__contains=[f"disclosures:{row.pk}"]).defer("entry").first()
+            # There is one. In the order of leaves, PostgreSQL would look for it through all of them.
+            named = Reading.objects.filter(subjects__contains=[f"disclosures:{row.pk}"]).defer("entry").order_by()
+            leaf = next(iter(named), None)
             partner, programme = self.beside([row])[row.pk]
             context |= {"partner": partner, "programme": programme, "leaf": leaf, "root": bytes(row.root).hex()}
             context |= {"is_whole": is_whole(row), "disclosures": disclosures_of(row)}
