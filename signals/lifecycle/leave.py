@@ -2,17 +2,18 @@
 
 With the act: its membership ends (and its keys, for good), what becomes of its signals is fixed by the programme's
 rule, and it is asked to sign that it has erased everything. Its endpoints hear their last word by delivery; the sweep
-withdraws what is to be withdrawn. Lock order: the issuer's turn, then the rows of partners, then the departure.
+withdraws what is to be withdrawn. Lock order: the issuer's turn, then the rows of partners, then signals, then the
+departure, then the head; the sweep begins at the departure, and waits for no signal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID, uuid4
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from hub.ledger.leaf import Json
 from hub.ledger.record import Event, record, record_many
@@ -31,8 +32,8 @@ from signals.models import Departure, Signal, Submission
 BATCH = 1000
 _SYSTEM = "system:leaving"
 _SEEN = {state.value for state in LIVE}
-_UNSEEN = {State.VERIFIED.value, State.HELD.value}
-_HIDDEN = {State.QUARANTINED.value}  # a tombstone already: it takes no position
+_UNSEEN = Q(state__in=[State.VERIFIED.value, State.HELD.value]) | Q(state=State.QUARANTINED.value, revision=0)
+_ALL = Q(state__in=[*_SEEN, State.VERIFIED.value, State.HELD.value, State.QUARANTINED.value])
 _AT_ONCE = 100  # departures that one turn of the sweep looks at
 
 
@@ -102,11 +103,28 @@ def settle_departures(*, at: datetime) -> int:
             departure = unsettled.select_for_update(skip_locked=True).filter(id=identity).first()
             if departure is None:
                 continue
-            done = _withdraw(departure, at=at) or _settle(departure, at=at)
+            is_awaited = _is_awaited(departure)  # asked first: what a batch has said by now, the next line sees
+            done = _withdraw(departure, at=at) or (0 if is_awaited else _settle(departure, at=at))
         if done:
             wake.deliver()
             return done
     return 0
+
+
+def look_again(signals: Iterable[Signal]) -> None:
+    """These come back: if their issuer has left since it said them, the sweep looks at them anew.
+
+    The caller has locked them, and changes them in this transaction.
+    """
+    said: dict[tuple[int, int], datetime] = {}
+    for signal in signals:
+        stay = signal.issuer_id, signal.programme_id
+        said[stay] = min(signal.received_at, said.get(stay, signal.received_at))
+    for (issuer_id, programme_id), since in sorted(said.items()):
+        rows = Departure.objects.filter(partner_id=issuer_id, programme_id=programme_id, left_at__gte=since)
+        # Those not yet settled too: whoever is about to settle one has not seen what comes back.
+        found = list(rows.order_by("id").select_for_update().values_list("id", flat=True))
+        Departure.objects.filter(id__in=found).update(settled_at=None)
 
 
 def _turn_of(partner_slug: str) -> int:
@@ -145,21 +163,20 @@ def _ask(
     return departure
 
 
-def _to_withdraw(departure: Departure) -> Collection[str]:
-    """The states of a leaver's signals that are withdrawn: what nobody has seen, and by the rule all the rest."""
-    return _UNSEEN if departure.fate == Fate.KEEP else _UNSEEN | _SEEN | _HIDDEN
-
-
 def _said(departure: Departure) -> QuerySet[Signal]:
-    """What is to be withdrawn of what it said up to its leaving; what it says once it is back is of another stay."""
+    """What is to be withdrawn of what it said up to its leaving: what nobody has seen, and by the rule all the rest.
+
+    What it says once it is back is of another stay.
+    """
     said = Signal.objects.filter(issuer_id=departure.partner_id, programme_id=departure.programme_id)
-    return said.filter(received_at__lte=departure.left_at, state__in=_to_withdraw(departure))
+    return said.filter(_UNSEEN if departure.fate == Fate.KEEP else _ALL, received_at__lte=departure.left_at)
 
 
 def _withdraw(departure: Departure, *, at: datetime) -> int:
     wanted = _said(departure)
     chosen = list(wanted.order_by("id").values_list("id", flat=True)[:BATCH])
-    rows = list(wanted.filter(id__in=chosen).order_by("id").select_for_update())
+    # Whoever has a signal locked may be about to wait for this departure (`look_again`): its turn comes later.
+    rows = list(wanted.filter(id__in=chosen).order_by("id").select_for_update(skip_locked=True))
     seen = [row.id for row in rows if row.state in _SEEN]
     unseen = [row.id for row in rows if row.state not in _SEEN]
     slug = public.programme_by_id(departure.programme_id).slug
@@ -175,12 +192,15 @@ def _withdraw(departure: Departure, *, at: datetime) -> int:
     return len(rows)
 
 
+def _is_awaited(departure: Departure) -> bool:
+    """Whether a batch that came before the end is still being looked at."""
+    came = Submission.objects.filter(partner_id=departure.partner_id, state="pending")
+    return came.filter(received_at__lte=departure.left_at).exists()
+
+
 def _settle(departure: Departure, *, at: datetime) -> int:
-    """Nothing is left, unless a batch that came before the end is still being looked at."""
-    waiting = Submission.objects.filter(
-        partner_id=departure.partner_id, state="pending", received_at__lte=departure.left_at
-    )
-    if waiting.exists():
+    """Nothing is left, unless somebody else has it in hand just now."""
+    if _said(departure).exists():
         return 0
     departure.settled_at = at
     departure.save(update_fields=["settled_at"])

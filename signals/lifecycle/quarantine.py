@@ -22,6 +22,7 @@ from signals.core.states import State
 from signals.distrust import fallen_among
 from signals.lifecycle.effects.take import lock_issuer
 from signals.lifecycle.late import tell_authors
+from signals.lifecycle.leave import look_again
 from signals.lifecycle.moves import Kind, lock_head, lock_signals, mark_fall, take_positions
 from signals.lifecycle.opinions import weigh_again
 from signals.lifecycle.publish import record_each, record_moves
@@ -161,7 +162,11 @@ def _undo_statements(fallen: Distrust, *, at: datetime) -> int:
 
 
 def _reinstate(signals: list[Signal], *, at: datetime) -> None:
-    """Serve removed signals again, unless their own key has fallen: those that were out move, the others wait again."""
+    """Serve removed signals again, unless their own key has fallen: those that were out move, the others wait again.
+
+    Those of a partner that has left since go once more, by the rule of its leaving.
+    """
+    look_again(signals)
     by_programme: dict[int, list[Signal]] = {}
     for signal in signals:
         by_programme.setdefault(signal.programme_id, []).append(signal)

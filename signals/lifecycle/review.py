@@ -15,6 +15,7 @@ from signals import wake
 from signals.core.refusals import CannotMove
 from signals.core.states import State
 from signals.lifecycle.late import tell_authors
+from signals.lifecycle.leave import look_again
 from signals.lifecycle.moves import lock_signals
 from signals.models import Distrust, Signal
 
@@ -121,6 +122,7 @@ def hold_again(signal_id: UUID, *, actor: str, at: datetime) -> Signal:
             raise CannotMove("It has been published, withdrawn or has expired since: the decision stands.")
         if signal.state not in {State.VERIFIED.value, State.REFUSED.value}:
             raise CannotMove(f"The signal is {signal.state} by now: the decision stands.")
+        look_again([signal])
         was = signal.state
         signal.state, signal.removal, signal.removed_at = State.HELD.value, "", None
         signal.save(update_fields=["state", "removal", "removed_at"])

@@ -25,11 +25,11 @@ from signals.core.leaving import RECEIPT_DUE, Erasure, Standing, is_key_of_leave
 from signals.core.leaving import standing as standing_of
 from signals.core.recall import Standing as Copied
 from signals.core.refusals import CannotMove, NotFound, ReceiptRefused
-from signals.lifecycle import erasure, leave
+from signals.lifecycle import erasure, leave, review
 from signals.lifecycle.endpoints import add_notice_endpoint
 from signals.lifecycle.farewell import close_notices
 from signals.lifecycle.notices import post_notices
-from signals.lifecycle.quarantine import revoke_compromised_key
+from signals.lifecycle.quarantine import clear, revoke_compromised_key, settle_fallen_keys
 from signals.models import Departure, Endpoint, Notice, Signal, Submission
 from tests.builders import KeyPair, a_programme, a_signing_key
 from tests.companies import Company, another_key, membership_of, now
@@ -171,6 +171,47 @@ def test_what_is_quarantined_is_withdrawn_too_and_does_not_come_back(acme: Compa
     [said] = acme.say(acme.sign(acme.signal()))
     Signal.objects.update(state="quarantined", removal="quarantined", removed_at=now())
     left(acme)
+    settle()
+    assert Signal.objects.get(id=said["signal"]).state == "withdrawn"
+
+
+def test_what_a_fallen_key_had_withdrawn_does_not_come_back_after_its_issuer_left(
+    acme: Company, birch: Company
+) -> None:
+    Programme.objects.update(on_leaving="withdraw")
+    thief, jws = another_key(acme), acme.sign(acme.signal())
+    [said] = acme.say(jws)
+    acme.say(acme.withdrawal(jws, key=thief))
+    departure = left(acme)
+    settle()
+    revoke_compromised_key(thief.kid, partner_id=acme.partner.pk, compromised_at=None, at=now(), **WHO)
+    while settle_fallen_keys(at=now()):
+        pass
+    settle()
+    assert "published" not in {item["state"] for item in birch.feed()["items"]}
+    assert Signal.objects.get(id=said["signal"]).state == "withdrawn"
+    departure.refresh_from_db()
+    assert departure.settled_at is not None
+
+
+def test_what_is_hidden_and_nobody_has_seen_goes_under_both_rules(acme: Company) -> None:
+    Partner.objects.filter(slug="acme-social").update(is_probationary=True)
+    [said] = acme.say(acme.sign(acme.signal()))
+    Signal.objects.update(state="quarantined", removal="quarantined", removed_at=now())
+    left(acme)
+    settle()
+    assert Signal.objects.get(id=said["signal"]).state == "withdrawn"
+    with pytest.raises(CannotMove):
+        clear(UUID(said["signal"]), at=now(), **WHO)
+
+
+def test_a_refusal_that_is_taken_back_after_its_issuer_left_does_not_bring_the_signal_back(acme: Company) -> None:
+    Partner.objects.filter(slug="acme-social").update(is_probationary=True)
+    [said] = acme.say(acme.sign(acme.signal()))
+    review.refuse(UUID(said["signal"]), at=now(), **WHO)
+    left(acme)
+    settle()
+    review.hold_again(UUID(said["signal"]), at=now(), **WHO)
     settle()
     assert Signal.objects.get(id=said["signal"]).state == "withdrawn"
 
