@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from hub.ledger.leaf import Json
@@ -44,6 +44,7 @@ def leave_programme(partner_slug: str, programme_slug: str, *, actor: str, at: d
     """
     with transaction.atomic():
         partner_id = _turn_of(partner_slug)
+        at = _end(at)
         member = public.membership(partner_id, programme_slug, at=at)
         if member is None:
             raise NotFound("This partner has never been in that programme.")
@@ -60,6 +61,7 @@ def leave_hub(partner_slug: str, *, actor: str, at: datetime) -> list[Departure]
     """
     with transaction.atomic():
         partner_id = _turn_of(partner_slug)
+        at = _end(at)
         members = {member.programme_slug: member for member in public.programmes_of(partner_id, at=at)}
         ended = public.leave_hub(partner_slug, actor=actor, at=at)
         departures = [_depart(members[slug], actor=actor, at=at) for slug in ended]
@@ -133,6 +135,18 @@ def _turn_of(partner_slug: str) -> int:
         raise NotFound("There is no such partner.")
     lock_issuer(found.id)  # none of its batches is half done: it came before, or finds that the membership has ended
     return found.id
+
+
+def _end(at: datetime) -> datetime:
+    """When the stay ends: the database's time now that the partner's turn has come, never before `at`.
+
+    At the door it is not known yet: the turn was waited for behind the partner's batches, and what came in while they
+    were worked off was said before the end.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT greatest(%s, clock_timestamp())", [at])
+        end: datetime = cursor.fetchone()[0]
+    return end
 
 
 def _depart(member: MembershipFacts, *, actor: str, at: datetime) -> Departure:

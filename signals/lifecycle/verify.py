@@ -16,7 +16,8 @@ from django.db.models.functions import Now
 from hub.vault import keyring
 from partners import public
 from signals import wake
-from signals.core.refusals import InternalError, UnknownSignal, UnknownStatement
+from signals.core.claims import ReceiptClaims
+from signals.core.refusals import InternalError, NotAMember, UnknownSignal, UnknownStatement
 from signals.lifecycle.effects.batch import Batch
 from signals.lifecycle.effects.take import lock_issuer, take_effect
 from signals.lifecycle.examine import Examination, Line, Sender
@@ -71,6 +72,7 @@ def _verify(submission: Submission, token: uuid.UUID, *, at: datetime) -> set[in
             lock_issuer(submission.partner_id)
             if not _is_ours(submission.id, token):
                 return set()
+            _refuse_where_left(lines, sender)
             take_effect(Batch(lines, sender=sender, submission_id=submission.id, at=at))
             if _is_early(submission, lines):
                 raise _Early
@@ -79,6 +81,21 @@ def _verify(submission: Submission, token: uuid.UUID, *, at: datetime) -> set[in
         _let_go(submission.id, token, wait=EARLY_WAIT)
         return set()
     return {line.programme.id for line in lines if line.programme is not None}
+
+
+def _refuse_where_left(lines: Sequence[Line], sender: Sender) -> None:
+    """Refuse what was found good before its partner left, and had to wait for its turn until after that.
+
+    A receipt is never too late. One query for all.
+    """
+    said = [line for line in lines if line.refusal is None and not isinstance(line.claims, ReceiptClaims)]
+    if not said:
+        return
+    members = public.programmes_of(sender.partner.id, at=sender.received_at)
+    running = {member.programme_id for member in members if member.state != "ended"}
+    for line in said:
+        if line.programme is not None and line.programme.id not in running:
+            line.refusal = NotAMember("The submitting partner has left this programme.", pointer="/programme")
 
 
 class _Early(Exception):

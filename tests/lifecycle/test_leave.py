@@ -26,6 +26,7 @@ from signals.core.leaving import standing as standing_of
 from signals.core.recall import Standing as Copied
 from signals.core.refusals import CannotMove, NotFound, ReceiptRefused
 from signals.lifecycle import erasure, leave, review
+from signals.lifecycle.effects.take import lock_issuer
 from signals.lifecycle.endpoints import add_notice_endpoint
 from signals.lifecycle.farewell import close_notices
 from signals.lifecycle.notices import post_notices
@@ -60,9 +61,15 @@ def left(company: Company) -> Departure:
 def test_who_leaves_a_programme_keeps_its_keys_and_is_told_what_it_owes(acme: Company, recorded: Recorded) -> None:
     at = now()
     departure = leave.leave_programme("acme-social", "csea", at=at, **WHO)
-    assert Membership.objects.get().state == "ended"
+    member = Membership.objects.get()
+    assert (member.state, member.ended_at) == ("ended", departure.left_at)
     assert (SigningKey.objects.get().state, ApiKey.objects.get().revoked_at) == ("active", None)
-    assert (departure.fate, departure.due_at, departure.generation) == ("keep", at + RECEIPT_DUE, 1)
+    assert (departure.fate, departure.due_at, departure.generation) == (
+        "keep",
+        departure.left_at + RECEIPT_DUE,
+        1,
+    )
+    assert at < departure.left_at < now()
     assert [event["action"] for event in recorded()][-2:] == ["membership.ended", "departure.began"]
     told = Notice.objects.get()
     facts = {"programme": "csea", "departure": str(departure.id), "due_at": departure.due_at.isoformat()}
@@ -173,6 +180,31 @@ def test_what_is_quarantined_is_withdrawn_too_and_does_not_come_back(acme: Compa
     left(acme)
     settle()
     assert Signal.objects.get(id=said["signal"]).state == "withdrawn"
+
+
+def test_what_was_said_while_the_leave_waited_for_its_turn_goes_too(acme: Company) -> None:
+    Programme.objects.update(on_leaving="withdraw")
+    click = now()
+    [said] = acme.say(acme.sign(acme.signal()))
+    leave.leave_programme("acme-social", "csea", at=click, **WHO)
+    settle()
+    assert Signal.objects.get(id=said["signal"]).state == "withdrawn"
+
+
+def test_a_batch_that_was_found_good_before_the_end_and_waited_for_its_turn_is_refused(
+    acme: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jws = acme.sign(acme.signal())
+    acme.say(jws)
+
+    def turn(partner_id: int) -> None:  # the leave is before it in the queue
+        left(acme)
+        lock_issuer(partner_id)
+
+    monkeypatch.setattr("signals.lifecycle.verify.lock_issuer", turn)
+    verdicts = acme.say(acme.sign(acme.signal()), acme.withdrawal(jws), b"nonsense")
+    assert [verdict["code"] for verdict in verdicts] == ["not-a-member", "not-a-member", "malformed-jws"]
+    assert Signal.objects.count() == 1
 
 
 def test_what_a_fallen_key_had_withdrawn_does_not_come_back_after_its_issuer_left(
