@@ -46,6 +46,7 @@ from partners.lifecycle.revoke_api_key import revoke_api_key
 from partners.lifecycle.suspend_membership import suspend_membership
 from partners.lifecycle.suspend_partner import suspend_partner
 from signals.core.endpoints import Stop
+from signals.core.leaving import Fate
 from signals.lifecycle.endpoints import remove_endpoint, stop_again
 from signals.lifecycle.leave import leave_again
 from signals.lifecycle.notices import tell_restored
@@ -193,6 +194,7 @@ def _leave_again(said: _Said, at: datetime) -> None:
         said.subjects["partner"],
         said.subjects["programme"],
         generation=int(str(said.facts["generation"])),
+        fate=Fate(str(said.facts["fate"])),
         due_at=datetime.fromisoformat(str(said.facts["due_at"])),
         at=at,
     )

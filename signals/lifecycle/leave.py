@@ -70,21 +70,31 @@ def leave_hub(partner_slug: str, *, actor: str, at: datetime) -> list[Departure]
 
 
 def leave_again(
-    departure_id: UUID, partner_slug: str, programme_slug: str, *, generation: int, due_at: datetime, at: datetime
+    departure_id: UUID,
+    partner_slug: str,
+    programme_slug: str,
+    *,
+    generation: int,
+    fate: Fate,
+    due_at: datetime,
+    at: datetime,
 ) -> None:
     """After a restore: ask again for what was asked for since the backup, under the same reference and the same time.
 
-    What becomes of the partner's signals is what the programme's rule says now. Refuses NotFound.
+    What becomes of the partner's signals is what it was then. The stay counts as the last so far, so that the next has
+    a number, and a departure, of its own. Refuses NotFound.
     """
+    actor = "system:restore"
     with transaction.atomic():
         member = public.membership(_turn_of(partner_slug), programme_slug, at=at)
         if member is None:
             raise NotFound("This partner has never been in that programme.")
+        public.end_membership(partner_slug, programme_slug, generation=generation, actor=actor, at=at)
         known = Departure.objects.filter(
             partner_id=member.partner_id, programme_id=member.programme_id, generation=generation
         )
         if not known.exists():
-            _ask(departure_id, member, generation=generation, due_at=due_at, actor="system:restore", at=at)
+            _ask(departure_id, member, generation=generation, fate=fate, due_at=due_at, actor=actor, at=at)
 
 
 def hold(partner_slug: str) -> None:
@@ -154,11 +164,20 @@ def _depart(member: MembershipFacts, *, actor: str, at: datetime) -> Departure:
     known = Departure.objects.filter(**stay).first()
     if known is not None:
         return known
-    return _ask(uuid4(), member, generation=member.generation, due_at=at + RECEIPT_DUE, actor=actor, at=at)
+    fate = Fate(public.programme_by_id(member.programme_id).on_leaving)
+    due_at = at + RECEIPT_DUE
+    return _ask(uuid4(), member, generation=member.generation, fate=fate, due_at=due_at, actor=actor, at=at)
 
 
 def _ask(
-    departure_id: UUID, member: MembershipFacts, *, generation: int, due_at: datetime, actor: str, at: datetime
+    departure_id: UUID,
+    member: MembershipFacts,
+    *,
+    generation: int,
+    fate: Fate,
+    due_at: datetime,
+    actor: str,
+    at: datetime,
 ) -> Departure:
     departure = Departure.objects.create(
         id=departure_id,
@@ -166,7 +185,7 @@ def _ask(
         programme_id=member.programme_id,
         generation=generation,
         left_at=at,
-        fate=Fate(public.programme_by_id(member.programme_id).on_leaving).value,
+        fate=fate.value,
         due_at=due_at,
     )
     facts: dict[str, Json] = {"fate": departure.fate, "due_at": due_at.isoformat(), "generation": generation}

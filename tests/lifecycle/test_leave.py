@@ -21,7 +21,7 @@ from partners.lifecycle.begin_membership import Terms, begin_membership
 from partners.lifecycle.retire_key import retire_key
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
 from signals.compliance.recall import overdue, who_had
-from signals.core.leaving import RECEIPT_DUE, Erasure, Standing, is_key_of_leaver
+from signals.core.leaving import RECEIPT_DUE, Erasure, Fate, Standing, is_key_of_leaver
 from signals.core.leaving import standing as standing_of
 from signals.core.recall import Standing as Copied
 from signals.core.refusals import CannotMove, NotFound, ReceiptRefused
@@ -135,6 +135,20 @@ def test_if_the_ledger_cannot_be_written_nothing_happened(
     assert everything() == before
     acts[verb]()
     assert everything() != before
+
+
+def test_after_a_restore_a_stay_that_the_backup_does_not_know_is_not_counted_twice(acme: Company) -> None:
+    Programme.objects.update(on_leaving="withdraw")
+    at, first, second = now(), uuid4(), uuid4()
+    again: dict[str, Any] = {"fate": Fate.KEEP, "due_at": at + RECEIPT_DUE, "at": at}
+    leave.leave_again(first, "acme-social", "csea", generation=1, **again)
+    leave.leave_again(second, "acme-social", "csea", generation=2, **again)
+    leave.leave_again(second, "acme-social", "csea", generation=2, **again)
+    assert set(Departure.objects.values_list("id", "fate")) == {(first, "keep"), (second, "keep")}, "as it was then"
+    assert Membership.objects.get().state == "ended"
+    begin_membership("acme-social", "csea", Terms(), at=now(), **WHO)
+    third = left(acme)
+    assert (third.generation, third.fate, Departure.objects.count()) == (3, "withdraw", 3)
 
 
 # ---------------------------------------------------------------- what it said
