@@ -25,9 +25,15 @@ _owner: list[tuple[str, psycopg.Connection]] = []  # one for a run: opening it t
 
 def _as_owner(statement: str) -> None:
     database = connection.settings_dict["NAME"]
-    if not _owner or _owner[0][0] != database:
-        _owner[:] = [(database, postgres.bootstrap_connection(database))]
-        atexit.register(_owner[0][1].close)
+    if _owner and _owner[0][0] == database:
+        try:
+            _owner[0][1].execute(statement)
+        except psycopg.OperationalError:  # some tests restart the server, or end everybody's sessions
+            _owner[0][1].close()
+        else:
+            return
+    _owner[:] = [(database, postgres.bootstrap_connection(database))]
+    atexit.register(_owner[0][1].close)
     _owner[0][1].execute(statement)
 
 
