@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import global_settings
 from django.contrib.auth.models import User
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from pytest_django import Settings
 
 from hub.staff.roles import Role
 from tests.admin.scene import Scene, a_person, a_scene
@@ -50,6 +52,12 @@ def hub(_committed_module: None, chromium: Browser) -> Iterator[LiveHub]:
 @pytest.fixture(scope="module")
 def scene(hub: LiveHub) -> Scene:
     return a_scene()
+
+
+@pytest.fixture(autouse=True)
+def _hashed_as_the_hub_does(settings: Settings) -> None:
+    """The live hub is another process, which does not know the quick hasher that other tests have."""
+    settings.PASSWORD_HASHERS = global_settings.PASSWORD_HASHERS
 
 
 @pytest.fixture

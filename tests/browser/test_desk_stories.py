@@ -84,9 +84,9 @@ def test_an_analyst_comes_in_with_an_app_takes_a_case_and_decides_it_by_keyboard
     page.goto(f"/admin/login/?next={QUEUE}")
     page.get_by_label("Username").fill("ria")
     page.get_by_label("Password").fill(PASSWORD)
-    press(page, "Enter")
+    page.get_by_role("button", name="Log in").click()
     page.get_by_label("Code:").fill(app.code(datetime.now(UTC)))
-    press(page, "Enter")
+    page.get_by_role("button", name="Go on").click()
     expect(page).to_have_url(re.compile(f"{QUEUE}$"))
 
     press(page, "n")

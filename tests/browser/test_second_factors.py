@@ -136,5 +136,5 @@ def test_a_security_key_is_added_and_signs_in(context: BrowserContext, hub: Live
     page.goto(f"{base}/admin/")
     give_password(page, "kim")
     page.get_by_role("button", name="Use a security key").click()
-    expect(page.get_by_role("heading", name="Signals")).to_be_visible()
+    expect(page.get_by_role("heading", name="Signals", exact=True)).to_be_visible()
     assert SecurityKey.objects.get().last_used_at is not None

@@ -45,7 +45,7 @@ def test_a_new_colleague_comes_in_with_the_one_time_password_and_changes_it(
     page.get_by_role("button", name="Change my password").click()
     expect(page.get_by_text("Your password was changed")).to_be_visible()
     page.goto("/admin/")
-    expect(page.get_by_role("heading", name="Signals")).to_be_visible()
+    expect(page.get_by_role("heading", name="Signals", exact=True)).to_be_visible()
     page.get_by_role("button", name="Log out").click()
     assert authenticate(username="robin", password=chosen) is not None
 
