@@ -18,8 +18,8 @@ from partners.limits import buckets, counting
 from partners.models import Partner
 from signals.models import Submission
 from tests.api.conftest import Cast
-from tests.api.routes import operations
-from tests.api.test_doors import OPEN, SCOPES, ask
+from tests.api.routes import OPEN, operations
+from tests.api.test_doors import SCOPES, ask
 from tests.builders import an_api_key
 from tests.cluster import valkey
 from tests.companies import Company, a_company, settle
