@@ -38,6 +38,7 @@ __all__ = [
     "end_membership",
     "end_probation",
     "hold_keys",
+    "hold_memberships",
     "key_was_good",
     "leave_hub",
     "member_slugs",
@@ -59,6 +60,7 @@ __all__ = [
     "signing_keys_by_id",
     "slugs",
     "take_key_news",
+    "those_left",
     "throttle",
     "unthrottle",
     "would_fall",
@@ -241,6 +243,21 @@ def key_was_good(key: SigningKeyFacts, *, received_at: datetime) -> str | None:
         compromised_at=key.compromised_at,
         received_at=received_at,
     )
+
+
+def hold_memberships(partner_id: int) -> None:
+    """Lock the partner, the programmes that it is or was in, and its memberships, until the transaction ends."""
+    Partner.objects.select_for_update(no_key=True).get(pk=partner_id)
+    rows = Membership.objects.filter(partner_id=partner_id)
+    programmes = Programme.objects.filter(pk__in=rows.values("programme_id"))
+    list(programmes.select_for_update(no_key=True).order_by("pk"))
+    list(rows.select_for_update(no_key=True).order_by("pk"))
+
+
+def those_left(partner_ids: Collection[int]) -> set[int]:
+    """Which of these partners have left the hub."""
+    left = Partner.objects.filter(pk__in=partner_ids, state=PartnerState.LEFT.value)
+    return set(left.values_list("pk", flat=True))
 
 
 def hold_keys(partner_id: int) -> None:

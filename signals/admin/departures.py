@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 from django.utils import timezone
@@ -22,7 +23,7 @@ from hub.staff.verbs import ListVerb, RowVerb
 from partners import public
 from partners.public import MembershipFacts
 from signals.admin.lists import ByPartner, ByProgramme, Closed, ListOnly, badge, beside
-from signals.core.leaving import RECEIPT_DUE, Erasure, Fate
+from signals.core.leaving import RECEIPT_DUE, Erasure, Fate, Standing
 from signals.core.refusals import NotFound
 from signals.lifecycle import erasure, leave
 from signals.models import Departure
@@ -75,7 +76,8 @@ def _describe(approval: Approval) -> Description:
     slug = approval.subject.removeprefix("partner:")
     members = _running(slug, approval.facts["programme"], at=approval.proposed_at)
     lines = [("Company", slug), ("Leaves", str(approval.facts["programme"] or "every programme and the hub, for good"))]
-    lines.append(("Memberships that end", ", ".join(each.programme_slug for each in members) or "none"))
+    stays = [f"{each.programme_slug} (generation {each.generation})" for each in members]
+    lines.append(("Memberships that end", ", ".join(stays) or "none"))
     for each in members:
         fate = Fate(public.programme_by_id(each.programme_id).on_leaving)
         lines.append((f"Its signals in {each.programme_slug}", _FATES[fate]))
@@ -112,9 +114,11 @@ LEAVE = register(
 def _propose(given: dict[str, Any], who: Who) -> str:
     slug, programme = given["partner"], given["programme"] or None
     has_left = public.partners_by_slug([slug])[slug].state == "left"
-    if has_left or (programme and not _running(slug, programme, at=who["at"])):
+    members = _running(slug, programme, at=who["at"])
+    if has_left or (programme and not members):
         raise NotFound("It is not in that programme, or has left already.")
-    facts, subject = {"programme": programme}, f"partner:{slug}"
+    stays = {each.programme_slug: each.generation for each in members}  # of a later one, nobody has said anything
+    facts, subject = {"programme": programme, "generations": stays}, f"partner:{slug}"
     propose(LEAVE, by=member(who), subject=subject, facts=facts, reason=given["reason"], at=who["at"])
     return "Proposed. It leaves once somebody else has approved it."
 
@@ -122,6 +126,10 @@ def _propose(given: dict[str, Any], who: Who) -> str:
 def _note(departure: Departure, given: dict[str, Any], who: Who) -> str:
     erasure.note_erasure(departure.pk, Erasure(given["how"]), reason=given["reason"], **who)
     return "What is known of it is written down."
+
+
+def _stands(departure: Departure) -> Standing:
+    return erasure.standings([departure], at=timezone.now())[departure.pk]
 
 
 # ---------------------------------------------------------------- the pages
@@ -134,6 +142,12 @@ class ByErasure(Closed[Departure]):
         """Every way, and none."""
         del request, model_admin
         return [(each.value, each.value or "not yet said") for each in Erasure]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Departure]) -> QuerySet[Departure]:
+        """What was signed with a key that has fallen since may have to be said anew: it stands with what is owed."""
+        if self.value() == Erasure.OWED.value:
+            return queryset.filter(erasure.not_said())
+        return super().queryset(request, queryset)
 
 
 @admin.register(Departure, site=site)
@@ -167,14 +181,14 @@ class DepartureAdmin(ListOnly[Departure]):
             "For a leaver that has lost its keys or is no more. Its signed word may still come.",
             _note,
             Known,
-            is_offered=lambda departure: departure.erasure != Erasure.SIGNED,
+            is_offered=lambda departure: _stands(departure) is not Standing.SIGNED,
         ),
     )
 
     def figures(self, request: HttpRequest) -> list[Figure]:
         """Who has not signed in time, and whose signals are still being withdrawn."""
         del request
-        late = Departure.objects.filter(erasure=Erasure.OWED.value, due_at__lt=timezone.now()).count()
+        late = erasure.overdue(at=timezone.now())
         going = Departure.objects.filter(settled_at=None).count()
         address = reverse("admin:signals_departure_changelist")
         found = [
@@ -228,4 +242,4 @@ class DepartureAdmin(ListOnly[Departure]):
     @admin.display(description="Deletion receipt")
     def state_alone(self, departure: Departure) -> SafeString:
         """The same on its page."""
-        return badge(erasure.standings([departure], at=timezone.now())[departure.pk].value)
+        return badge(_stands(departure).value)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from hub.ledger.leaf import Json
 from hub.ledger.record import Event, record_many
@@ -88,6 +89,18 @@ def standings(departures: Collection[Departure], *, at: datetime) -> dict[UUID, 
         )
         for each in departures
     }
+
+
+def not_said() -> Q:
+    """Which rows of departures wait for the leaver's word, those included whose key may have fallen after it signed."""
+    fallen = Distrust.objects.values("key_id")
+    return Q(erasure=Erasure.OWED.value) | Q(erasure=Erasure.SIGNED.value, key_id__in=fallen)
+
+
+def overdue(*, at: datetime) -> int:
+    """How many leavers have not said in time that they have erased everything."""
+    late = list(Departure.objects.filter(not_said(), due_at__lt=at))
+    return sum(stands is Standing.OVERDUE for stands in standings(late, at=at).values())
 
 
 def own_departures(partner_id: int, *, at: datetime) -> list[dict[str, Json]]:

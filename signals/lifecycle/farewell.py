@@ -41,9 +41,8 @@ def close_notices(*, at: datetime) -> int:
 
     One that does not answer is closed when the leaver's time to sign is over. Returns how many were closed.
     """
-    left = Departure.objects.values("partner_id")
-    rows = Endpoint.objects.filter(state="active", programme_id=None, lease_token=None, partner_id__in=left)
-    leavers = {each for each in rows.values_list("partner_id", flat=True) if public.partner(each).state == "left"}
+    rows = Endpoint.objects.filter(state="active", programme_id=None, lease_token=None)
+    leavers = public.those_left(set(rows.values_list("partner_id", flat=True)))
     closed = 0
     for identity in rows.filter(partner_id__in=leavers).values_list("id", flat=True):
         with transaction.atomic():

@@ -99,7 +99,9 @@ def leave_again(
 
 def hold(partner_slug: str) -> None:
     """Lock what leaving looks at, in the order in which it does, until the caller's transaction ends."""
-    public.hold_keys(_turn_of(partner_slug))
+    partner_id = _turn_of(partner_slug)
+    public.hold_memberships(partner_id)  # with the programmes, whose rule says what becomes of the signals
+    public.hold_keys(partner_id)
 
 
 def left_to_withdraw(departure: Departure) -> int:

@@ -6,17 +6,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from heliograph_client import statements
 
 from hub.staff.models import Approval
 from hub.staff.roles import Role
+from partners.lifecycle.begin_membership import Terms, begin_membership
 from partners.models import Membership, Partner, Programme
 from signals.core.leaving import RECEIPT_DUE
-from signals.lifecycle import leave
+from signals.lifecycle import erasure, leave
+from signals.lifecycle.quarantine import revoke_compromised_key
 from signals.models import Departure, Signal
 from tests.admin.scene import at_the_desk
 from tests.builders import a_programme
@@ -76,6 +80,40 @@ def test_nothing_happens_if_the_rule_has_changed_since_it_was_proposed(acme: Com
     _, done = approve()
     assert "has changed" in done
     assert not Departure.objects.exists()
+
+
+def test_nothing_happens_if_it_has_come_back_since_for_another_stay(acme: Company, recorded: Recorded) -> None:
+    propose(at_the_desk(Role.OPERATOR), programme="csea")
+    assert recorded()[-1]["facts"]["facts"] == {"programme": "csea", "generations": {"csea": 1}}
+    leave.leave_programme("acme-social", "csea", at=now(), actor="staff:1")
+    begin_membership("acme-social", "csea", Terms(), at=now(), actor="staff:1")
+    shown, done = approve()
+    assert "generation 2" in shown
+    assert "has changed" in done
+    assert Membership.objects.get().state == "active"
+
+
+def test_a_word_signed_with_a_key_that_fell_is_late_and_may_be_noted_instead(acme: Company) -> None:
+    departure = leave.leave_programme("acme-social", "csea", at=now(), actor="staff:1")
+    about: dict[str, Any] = {
+        "issuer": "acme-social",
+        "hub": settings.HUB_ID,
+        "programme": "csea",
+        "departure": str(departure.pk),
+    }
+    line = acme.sign(statements.erasure(**about, at=now()), statements.ERASURE)
+    erasure.take_receipt(departure.pk, line, at=now())
+    Departure.objects.update(due_at=now())
+    client, page = at_the_desk(Role.OPERATOR), f"{LIST}{departure.pk}/change/"
+    late = "<strong>1</strong> <span>leavers overdue"
+
+    def shown() -> list[bool]:
+        pages = [client.get(address).content.decode() for address in ("/admin/", page, f"{LIST}?erased=")]
+        return [late in pages[0], "Note that it cannot sign" in pages[1], str(departure.pk) in pages[2]]
+
+    assert shown() == [False] * 3
+    revoke_compromised_key(acme.key.kid, partner_id=acme.partner.pk, compromised_at=None, at=now(), actor="staff:1")
+    assert shown() == [True] * 3
 
 
 def test_the_list_says_how_far_it_is_and_whose_word_is_late(acme: Company) -> None:

@@ -18,6 +18,7 @@ from heliograph_client import statements
 
 from partners.core.states import KeyState
 from partners.lifecycle.begin_membership import Terms, begin_membership
+from partners.lifecycle.end_membership import end_membership
 from partners.lifecycle.retire_key import retire_key
 from partners.models import ApiKey, Membership, Partner, Programme, SigningKey
 from signals.compliance.recall import overdue, who_had
@@ -409,6 +410,14 @@ def test_an_endpoint_of_notices_that_never_answers_is_closed_when_the_time_to_si
     leave.leave_hub("acme-social", at=now(), **WHO)
     assert close_notices(at=now()) == 0
     assert close_notices(at=now() + 2 * RECEIPT_DUE) == 1
+
+
+def test_the_endpoint_of_notices_of_who_had_left_every_programme_before_is_closed_too(acme: Company) -> None:
+    added = add_notice_endpoint(acme.partner.pk, url="https://hooks.example/", at=now(), **WHO)
+    Endpoint.objects.filter(id=added.endpoint.id).update(verified_at=now())
+    end_membership("acme-social", "csea", at=now(), **WHO)
+    assert leave.leave_hub("acme-social", at=now(), **WHO) == []
+    assert close_notices(at=now()) == 1
 
 
 # ---------------------------------------------------------------- rules and the console
