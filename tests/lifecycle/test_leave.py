@@ -35,6 +35,7 @@ from signals.lifecycle.quarantine import clear, revoke_compromised_key, settle_f
 from signals.models import Departure, Endpoint, Notice, Signal, Submission
 from tests.builders import KeyPair, a_programme, a_signing_key
 from tests.companies import Company, another_key, membership_of, now
+from tests.companies import settle as take_in
 from tests.lifecycle.conftest import LedgerRefuses, Recorded
 
 pytestmark = pytest.mark.django_db
@@ -271,6 +272,28 @@ def test_a_batch_that_came_before_the_end_is_waited_for(acme: Company) -> None:
     assert settle() == 1
     departure.refresh_from_db()
     assert departure.settled_at is not None
+
+
+def test_a_batch_that_takes_effect_while_the_sweep_looks_is_not_overlooked(
+    acme: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Programme.objects.update(on_leaving="withdraw")
+    acme.submit(acme.sign(acme.signal()))
+    departure = left(acme)
+    begin_membership("acme-social", "csea", Terms(), at=now(), **WHO)  # or it would be refused
+    look = leave._withdraw
+
+    def look_too_early(departure: Departure, *, at: datetime) -> int:
+        found = look(departure, at=at)
+        take_in()
+        return found
+
+    monkeypatch.setattr(leave, "_withdraw", look_too_early)
+    assert leave.settle_departures(at=now()) == 0
+    assert Signal.objects.get().state == "published"
+    assert settle() > 0
+    departure.refresh_from_db()
+    assert (Signal.objects.get().state, departure.settled_at is not None) == ("withdrawn", True)
 
 
 def test_what_is_said_after_coming_back_stays(acme: Company) -> None:
