@@ -26,28 +26,30 @@ class Chosen:
     indicator_type: str
     violation: str
     state: str
-    revision: int
+    moves: int  # in the feed, without those that only weighing made
     held_reasons: tuple[str, ...]
     received_at: datetime
     expires_at: datetime
     is_cleared: bool
     standing: str
-    weighed_at: datetime | None
+    said: int  # opinions of it, and what was taken back of them
     is_borne_out: bool  # an independent partner saw it itself
     case_version: int | None  # none: it has no such case
     case_state: str
     case_holder: str  # while the claim runs
     has_appeal: bool  # an undecided one
-    is_refuted: bool  # by an analyst
+    ruling: int  # the number of the analyst's word that stands, 0 for none
+    is_refuted: bool  # by that word
 
     def version(self) -> str:
-        """What must be the same when it is decided: the signal, what is held of it, and its case.
+        """What must be the same when it is decided: the signal, what was said and ruled of it, and its case.
 
+        Not how it weighs: deciding about one signal of a value weighs the others anew, and many in a run may be of one.
         A case that was opened since, and nothing more, is the same as none: the sweep opens them.
         """
-        weighed = self.weighed_at.isoformat() if self.weighed_at is not None else ""
-        case = "" if self.case_version in {None, 1} else str(self.case_version)
-        return "/".join((self.state, str(self.revision), ",".join(self.held_reasons), self.standing, weighed, case))
+        held, case = ",".join(self.held_reasons), "" if self.case_version in {None, 1} else str(self.case_version)
+        received = self.received_at.isoformat()  # what is held takes no place in the feed when it is said anew
+        return "/".join((self.state, str(self.moves), received, held, str(self.said), str(self.ruling), case))
 
 
 def choose(deed: Deed, wanted: Filter, *, most: int) -> list[Chosen]:
@@ -87,8 +89,8 @@ def _read(deed: Deed, conditions: str, parameters: dict[str, Any], *, limit: int
 
 
 def _chosen(row: Sequence[Any]) -> Chosen:
-    signal_id, issuer_id, key_id, kind, violation, state, revision, held, *rest = row
-    return Chosen(signal_id, issuer_id, key_id, kind, violation, state, revision, tuple(held), *rest)
+    signal_id, issuer_id, key_id, kind, violation, state, moves, held, *rest = row
+    return Chosen(signal_id, issuer_id, key_id, kind, violation, state, moves, tuple(held), *rest)
 
 
 _UNDECIDED = "SELECT FROM signals_case AS other WHERE other.signal_id = signal.id AND other.state <> 'decided'"
@@ -107,18 +109,24 @@ _CONDITIONS = {
 
 _CHOOSE = f"""
 SELECT signal.id, signal.issuer_id, signal.key_id, signal.indicator_type, signal.violation, signal.state,
-       signal.revision, signal.held_reasons, signal.received_at, signal.expires_at, signal.is_cleared,
-       coalesce(weight.standing, 'unreviewed'), weight.at,
+       signal.revision - (SELECT count(*) FROM signals_change AS change
+                           WHERE change.signal_id = signal.id AND change.kind = 'weighed'),
+       signal.held_reasons, signal.received_at, signal.expires_at, signal.is_cleared,
+       coalesce(weight.standing, 'unreviewed'),
+       (SELECT count(*) + count(back.statement_id) FROM signals_opinion AS opinion
+          LEFT JOIN signals_retraction AS back ON back.retracted_id = opinion.statement_id
+         WHERE opinion.signal_id = signal.id),
        coalesce(weight.counts -> 'opinions' ?| ARRAY['confirm-own', 'own-signal'], false),
        c.version, coalesce(c.state, ''),
        CASE WHEN c.lease_until > clock_timestamp() THEN c.holder ELSE '' END,
        EXISTS ({_UNDECIDED} AND other.kind = 'appeal'),
-       coalesce((SELECT ruling.ruled FROM signals_ruling AS ruling
-                  WHERE ruling.signal_id = signal.id AND {RULING_STANDS}
-                  ORDER BY ruling.number DESC LIMIT 1), '') = 'refuted'
+       coalesce(last.number, 0), coalesce(last.ruled, '') = 'refuted'
   FROM signals_signal AS signal
   LEFT JOIN signals_weight AS weight ON weight.signal_id = signal.id
   LEFT JOIN signals_case AS c ON c.signal_id = signal.id AND c.kind = %(kind)s AND c.state <> 'decided'
+  LEFT JOIN LATERAL (
+       SELECT ruling.number, ruling.ruled FROM signals_ruling AS ruling
+        WHERE ruling.signal_id = signal.id AND {RULING_STANDS} ORDER BY ruling.number DESC LIMIT 1) AS last ON true
  WHERE /*conditions*/
  ORDER BY signal.id LIMIT %(limit)s
 """  # noqa: S608  constants

@@ -16,7 +16,7 @@ from signals.cases.deciding import needs_second_person, settle
 from signals.cases.opening import open_case
 from signals.cases.refusals import NeedsSecondPerson
 from signals.cases.rows import lock
-from signals.core.bulk import CHANGED, DECIDES, MEANINGS, Deed
+from signals.core.bulk import CHANGED, DECIDES, MEANINGS, NOT_WHILE_APPEALED, Deed, Skip
 from signals.core.cases import CaseKind, CaseState
 from signals.core.refusals import CannotMove
 from signals.lifecycle import rule
@@ -81,3 +81,5 @@ def _check(deed: Deed, item: BulkItem) -> None:
     now = look_again(deed, item.signal_id)
     if now is None or now.version() != item.version:
         raise Changed(f"Left out: {MEANINGS[CHANGED]}.")
+    if deed in NOT_WHILE_APPEALED and now.has_appeal:
+        raise Changed(f"Left out: {MEANINGS[Skip.APPEALED]}.")

@@ -16,7 +16,7 @@ from hub.ledger.tlog.merkle import leaf_hashes, root_of
 from partners import public
 from signals.bulk.choosing import Chosen, choose
 from signals.cases.refusals import InvalidDecision
-from signals.core.bulk import MEANINGS, Deed, Filter, ItemState, RunState, Skip, reasons_of
+from signals.core.bulk import MEANINGS, NOT_WHILE_APPEALED, Deed, Filter, ItemState, RunState, Skip, reasons_of
 from signals.core.cases import CaseState, is_policy_reference
 from signals.lifecycle.review import obstacle
 from signals.models import BulkItem, BulkRun, Distrust
@@ -121,7 +121,7 @@ def _left_out(
             skip = Skip.PAUSED
         elif each.case_holder and each.case_holder != actor:
             skip = Skip.CLAIMED
-        elif deed in {Deed.REFUTE, Deed.LIFT} and each.has_appeal:
+        elif deed in NOT_WHILE_APPEALED and each.has_appeal:
             skip = Skip.APPEALED
         elif deed is Deed.REFUTE and each.is_refuted:
             skip = Skip.RULED

@@ -99,7 +99,8 @@ def undo(run_id: UUID, *, actor: str, at: datetime) -> BulkRun:
         if not may_undo(run, at=at):
             minutes = int(UNDO_WITHIN.total_seconds() // 60)
             raise NotNow(f"A run is undone once it is over or stopped, within {minutes} minutes.")
-        run.state, run.undo_by, run.undo_asked_at = RunState.UNDOING.value, actor, at
+        run.state, run.undo_by = RunState.UNDOING.value, actor
+        run.undo_asked_at = run.undo_asked_at or at  # taken up again: the windows count to when it was first asked for
         _to_work(run, at=at)
         say(run, "bulk.undo-started", actor=actor, at=at, facts={"done": run.done})
     return run

@@ -92,6 +92,9 @@ DECIDES: Final[Mapping[Deed, tuple[CaseKind, Outcome]]] = {  # the decision of a
     Deed.LIFT: (CaseKind.DISPUTE, Outcome.REJECTED),
 }
 
+NOT_WHILE_APPEALED: Final = frozenset({Deed.REFUTE, Deed.LIFT})
+"""Deeds that would decide what whoever judges an appeal about the signal has to decide."""
+
 
 def reasons_of(deed: Deed) -> Mapping[str, str]:
     """The codes of reasons that a deed may rest on, each with its meaning; those of one case of its kind."""

@@ -79,7 +79,7 @@ class BulkItem(models.Model):
     run = models.ForeignKey(BulkRun, models.CASCADE, related_name="items")
     number = models.IntegerField()  # in the order in which they are worked off
     signal_id = models.UUIDField()
-    version = models.CharField(max_length=250)  # of the signal, its weight and its case when it was frozen
+    version = models.CharField(max_length=250)  # of the signal, what was said of it and its case when it was frozen
     state = models.CharField(max_length=10, default=ItemState.WAITING.value)
     why = models.CharField(max_length=40, default="")  # a code
     said = models.CharField(max_length=300, default="")  # its sentence

@@ -133,23 +133,58 @@ def test_each_signal_is_decided_as_a_person_decides_one(cedar: Company, recorded
 
 
 def test_what_happened_since_the_dry_run_is_left_out_and_listed(cedar: Company) -> None:
-    hold_many(cedar, 6)
+    hold_many(cedar, 7)
     open_held(at=now())
     run = draft(Deed.REFUSE)
-    first, second, third, fourth, *_ = Case.objects.order_by("signal_id")
+    first, second, third, fourth, fifth, *_ = Case.objects.order_by("signal_id")
     assert first.signal_id is not None
     Signal.objects.filter(pk=first.signal_id).update(state="withdrawn", removal="withdrawn", removed_at=now())
     talking.comment(second.pk, "Wait", actor=BEN, at=now())
     claiming.claim(third.pk, actor=BEN, at=now())
     Signal.objects.filter(pk__in=[fourth.signal_id]).update(held_reasons=["probation", "flood"])
+    Signal.objects.filter(pk__in=[fifth.signal_id]).update(received_at=now())  # said anew, and held anew
     run = applied(run)
-    assert (run.state, run.done, run.skipped) == ("done", 2, 4)
+    assert (run.state, run.done, run.skipped) == ("done", 2, 5)
     left = BulkItem.objects.filter(run=run, state="skipped")
     assert {(item.signal_id, item.why) for item in left} == {
-        (case.signal_id, "changed") for case in (first, second, third, fourth)
+        (case.signal_id, "changed") for case in (first, second, third, fourth, fifth)
     }
     assert "since the dry run" in left[0].said
-    assert states() == [*["held"] * 3, *["refused"] * 2, "withdrawn"]
+    assert states() == [*["held"] * 4, *["refused"] * 2, "withdrawn"]
+
+
+def test_weighing_what_a_run_decided_is_no_change_to_the_others_of_the_value(
+    acme: Company, csea: Programme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for company in (acme, *(a_company(f"other-{number}", csea) for number in range(3))):
+        company.say(company.sign(company.signal("https://bad.example/same")))
+    settle()
+    assert set(Weight.objects.values_list("standing", flat=True)) == {"corroborated"}
+    run, decide = draft(Deed.DISPUTE), deeds.do
+
+    def and_weigh(*args: Any, **how: Any) -> Any:
+        done = decide(*args, **how)
+        settle()
+        return done
+
+    monkeypatch.setattr(deeds, "do", and_weigh)
+    run = applied(run)
+    assert (run.done, run.skipped) == (4, 0)
+
+
+def test_what_was_said_of_a_signal_since_the_dry_run_is_a_change(acme: Company, csea: Programme) -> None:
+    birch = a_company("birch-chat", csea)
+    said = [acme.sign(acme.signal(f"https://bad.example/{n}")) for n in range(4)]
+    acme.say(*said)
+    settle()
+    before, taken_back = (birch.opinion(each, "false-positive") for each in said[:2])
+    birch.say(before, taken_back)
+    settle()
+    run = draft(Deed.REFUTE)
+    birch.say(birch.retraction(taken_back), birch.opinion(said[2], "false-positive"))
+    settle()
+    run = applied(run)
+    assert (run.done, run.skipped) == (2, 2), "what was said before, and of the last nothing"
 
 
 def test_a_case_that_the_sweep_opened_since_is_no_change(cedar: Company) -> None:
@@ -269,6 +304,18 @@ def test_what_is_appealed_is_left_to_whoever_judges_the_appeal(acme: Company) ->
     assert (run.would, counts(run)["Left out"]) == (1, {"appealed": 1})
 
 
+@pytest.mark.parametrize("deed", [Deed.REFUTE, Deed.LIFT])
+def test_what_is_appealed_since_the_dry_run_is_left_to_that_judge_too(acme: Company, deed: Deed) -> None:
+    first, second = published(acme, 2)
+    for signal in (first, second):
+        rule.dispute(signal.pk, reason="benign-value", actor=BEN, at=now())
+    run = draft(deed)
+    Case.objects.create(kind="appeal", signal_id=first.pk, opened_at=now(), due_at=now())
+    run = applied(run)
+    assert (run.done, run.skipped) == (1, 1)
+    assert "appeal" in run.items.get(signal_id=first.pk).said
+
+
 def test_undoing_says_what_could_not_be_undone(cedar: Company) -> None:
     hold_many(cedar, 3)
     run = applied(draft(Deed.APPROVE))
@@ -304,6 +351,28 @@ def test_the_window_is_that_of_each_decision_by_when_undoing_was_asked_for(cedar
     assert (run.undone, run.kept) == (1, 1)
     with pytest.raises(NotNow, match="within 30 minutes"):
         running.undo(run.pk, actor=BEN, at=now() + timedelta(minutes=31))
+
+
+def test_undoing_that_failed_and_is_taken_up_later_counts_from_when_it_was_first_asked_for(
+    acme: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(acme, 2)
+    run = applied(draft(Deed.DISPUTE))
+    running.undo(run.pk, actor=BEN, at=now())
+    BulkRun.objects.update(attempts=7)
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise RuntimeError("out of order")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(deeds, "undo", failing)
+        working.work_next(clock=now)
+    run.refresh_from_db()
+    assert run.state == "stopped"
+    running.undo(run.pk, actor=BEN, at=now() + timedelta(minutes=40))
+    BulkRun.objects.update(next_attempt_at=now())
+    run = run_all(run)
+    assert (run.state, run.undone, run.kept) == ("undone", 2, 0)
 
 
 def test_a_run_stops_between_two_signals_and_goes_on(cedar: Company, monkeypatch: pytest.MonkeyPatch) -> None:
