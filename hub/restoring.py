@@ -45,6 +45,7 @@ from partners.lifecycle.retire_key import retire_key
 from partners.lifecycle.revoke_api_key import revoke_api_key
 from partners.lifecycle.suspend_membership import suspend_membership
 from partners.lifecycle.suspend_partner import suspend_partner
+from signals.bulk.running import stop_restored
 from signals.core.endpoints import Stop
 from signals.core.leaving import Fate
 from signals.lifecycle.endpoints import remove_endpoint, stop_again
@@ -92,6 +93,11 @@ def restore(*, size: int, at: datetime) -> Restored:
             result.epoch = renew_epoch("restored", actor=ACTOR, at=at)
             record_restored(actor=ACTOR, at=at, brought_back=missing.leaves if missing else 0)
             tell_restored(epoch=result.epoch, at=at)
+            for run in stop_restored(actor=ACTOR, at=at):
+                result.stopped.append(
+                    f"Bulk run {run.pk} is stopped: it was at work in the backup, and may have been stopped or undone "
+                    "since. Look at it under Bulk runs, and let it go on or undo it."
+                )
         if missing:
             result.brought_back = rebuild.carry_out(missing, sequencer)
         again = retention.lying_below(minimum)

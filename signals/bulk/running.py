@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Sum
 
 from hub.ledger.leaf import Json
@@ -22,6 +22,7 @@ from signals.core.cases import UNDO_WITHIN
 from signals.models import BulkRun
 
 _HOUR = timedelta(hours=1)
+_RESTORED = "The hub was restored from a backup. Whether this run was stopped or undone since, its leaves say."
 AT_WORK: Final = (RunState.APPLYING.value, RunState.UNDOING.value)
 
 
@@ -32,6 +33,7 @@ def apply(run_id: UUID, *, actor: str, at: datetime) -> BulkRun:
     alone within the hour, or against what independent partners saw themselves.
     """
     with transaction.atomic():
+        _wait_for_turn(actor)
         run = lock(run_id)
         if run.state != RunState.DRAFT or run.asked_by != actor:
             raise NotNow("Only a dry run that waits is applied, by whoever made it.")
@@ -106,6 +108,21 @@ def undo(run_id: UUID, *, actor: str, at: datetime) -> BulkRun:
     return run
 
 
+def stop_restored(*, actor: str, at: datetime) -> list[BulkRun]:
+    """Stop whatever a backup that was put back has at work; returns what was stopped.
+
+    The backup does not know of who stopped or undid it since. A person looks, and lets it go on or takes it back.
+    """
+    with transaction.atomic():
+        runs = list(BulkRun.objects.select_for_update().filter(state__in=AT_WORK).order_by("pk"))
+        for run in runs:
+            run.state, run.ended_at, run.failure = RunState.STOPPED.value, at, _RESTORED
+            run.lease_token, run.lease_until, run.next_attempt_at = None, None, None
+            run.save()
+            say(run, "bulk.stopped", actor=actor, at=at, facts={"done": run.done, "skipped": run.skipped})
+    return runs
+
+
 def may_undo(run: BulkRun, *, at: datetime) -> bool:
     """Whether there is something to undo and time for it."""
     is_over = run.state in {RunState.DONE, RunState.STOPPED} and run.ended_at is not None
@@ -149,6 +166,12 @@ def say(
     """One leaf about a run and its programme."""
     subjects = [f"bulk:{run.pk}", f"programme:{public.programme_by_id(run.programme_id).slug}"]
     record(action, actor=actor, at=at, subjects=subjects, facts=facts, private=private)
+
+
+def _wait_for_turn(actor: str) -> None:
+    """One run of a person begins after the other: each counts those before. Until the caller's transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"heliograph bulk {actor}"])
 
 
 def _to_work(run: BulkRun, *, at: datetime) -> None:

@@ -413,6 +413,26 @@ def test_a_stopped_run_is_undone_as_far_as_it_came(cedar: Company) -> None:
     assert states() == ["held"] * 3
 
 
+def test_what_a_backup_has_at_work_waits_for_a_person(
+    cedar: Company, recorded: Recorded, ledger_refuses: LedgerRefuses
+) -> None:
+    hold_many(cedar, 2)
+    drafted, run = draft(Deed.APPROVE), draft(Deed.REFUSE)
+    running.apply(run.pk, actor=ANN, at=now())
+    with ledger_refuses():
+        running.stop_restored(actor="system:restore", at=now())
+    assert BulkRun.objects.get(pk=run.pk).state == "applying"
+    assert [each.pk for each in running.stop_restored(actor="system:restore", at=now())] == [run.pk]
+    assert running.stop_restored(actor="system:restore", at=now()) == []
+    assert not working.work_next(clock=now)
+    run.refresh_from_db()
+    assert (run.state, recorded()[-1]["action"]) == ("stopped", "bulk.stopped")
+    assert "restored from a backup" in run.failure
+    assert BulkRun.objects.get(pk=drafted.pk).state == "draft"
+    running.go_on(run.pk, actor=BEN, at=now())
+    assert run_all(run).done == 2
+
+
 def test_who_was_overtaken_does_nothing_more(cedar: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     hold_many(cedar, 2)
     run = draft(Deed.REFUSE)

@@ -34,6 +34,8 @@ from partners.lifecycle.probation import begin_probation
 from partners.lifecycle.retire_key import retire_key
 from partners.lifecycle.roll_api_key import roll_api_key
 from partners.models import Membership, Partner, SigningKey
+from signals.bulk import drafting, running
+from signals.core.bulk import Deed, Filter
 from signals.core.endpoints import Stop
 from signals.core.opinions import RULING_REASONS
 from signals.lifecycle import legal_hold
@@ -71,10 +73,14 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     identities.link(sam, Identity("https://login.example", "sam", frozenset()), at=now())
     browser = Client()
     browser.force_login(robin)
+    everything, why = Filter(programme="rights"), {"reason": RULING_REASONS[0], "policy": "x 1"}
+    run = drafting.draft(Deed.REFUTE, everything, **why, actor="staff:1", at=now())
+    running.apply(run.pk, actor="staff:1", at=now())
     drain()
     backup = back_up()
 
     who: dict[str, Any] = {"actor": "staff:1", "at": now()}
+    running.stop(run.pk, **who)
     key_id = acme.token.split("_")[2]
     roll_api_key(key_id, partner_slug=acme.slug, asked_with=key_id, old_expires_in=timedelta(0), **who)
     change_membership(birch.slug, "rights", Terms(may_submit=False, may_receive=False), **who)
@@ -142,6 +148,9 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
         assert browser.get("/admin/").status_code == 302, "a session that had ended goes on"
         add_account("xenia", [Role.ANALYST], password="xenia: a long one", **who)
         assert User.objects.get(username="xenia").pk > number, "what will did would be told of another"
+        run.refresh_from_db()
+        assert (run.state, run.next_attempt_at) == ("stopped", None)
+        assert f"Bulk run {run.pk} is stopped" in said
         signal = Signal.objects.get(id=signal_id(verdict))
         assert signal.has_legal_hold
         ruling = standing_ruling(signal.id)
