@@ -19,6 +19,7 @@ from signals.core.cases import (
     REMEDY_DUE,
     AppealEvidence,
     AppealReason,
+    CaseEventKind,
     CaseKind,
     CaseState,
     Outcome,
@@ -26,6 +27,7 @@ from signals.core.cases import (
 )
 from signals.core.notices import NoticeKind
 from signals.core.refusals import NotFound
+from signals.core.standing import Ruling as Ruled
 from signals.core.states import LIVE, State
 from signals.lifecycle import rule
 from signals.lifecycle.notices import notify
@@ -181,20 +183,31 @@ def tell_holders(case: Case, *, at: datetime) -> None:
 def uphold(case: Case, actor: str, at: datetime) -> None:
     """The signal is refuted if it is still served, and whoever had it is told. In the caller's transaction."""
     if _is_live(case):
-        rule.refute(_signal_of(case), reason="appeal", actor=actor, at=at)
+        rule.refute(_signal_of(case), reason=_FOR_APPEAL, actor=actor, at=at)
     tell_holders(case, at=at)
 
 
 def reject(case: Case, actor: str, at: datetime) -> None:
     """The signal stands: what restricted it for the appeal's sake is lifted, and nobody's ruling since then.
 
-    In the caller's transaction.
+    What this very appeal ruled before it was opened again is taken back. In the caller's transaction.
     """
-    if _is_live(case) and _is_restricted_by_appeal(_signal_of(case)):
-        signal = Signal.objects.get(pk=_signal_of(case))
-        if rule.may_be_lifted(signal):
-            rule.lift(signal.pk, reason="confirmed-on-review", actor=actor, at=at)
+    if _is_live(case):
+        _take_back_upheld(case, actor, at)
+        if _is_restricted_by_appeal(_signal_of(case)):
+            signal = Signal.objects.get(pk=_signal_of(case))
+            if rule.may_be_lifted(signal):
+                rule.lift(signal.pk, reason="confirmed-on-review", actor=actor, at=at)
     tell_holders(case, at=at)
+
+
+def _take_back_upheld(case: Case, actor: str, at: datetime) -> None:
+    """Undo the rulings by which this very case found the signal wrong, from the last word on it back."""
+    decided = set(case.events.filter(kind=CaseEventKind.DECIDED.value).values_list("actor", "at"))
+    while (latest := standing_ruling(_signal_of(case))) is not None:
+        if (latest.ruled, latest.reason) != (Ruled.REFUTED, _FOR_APPEAL) or (latest.actor, latest.at) not in decided:
+            return
+        rule.undo(latest, actor=actor, at=at)
 
 
 def _is_live(case: Case) -> bool:

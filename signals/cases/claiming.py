@@ -12,11 +12,12 @@ from django.db import connection, transaction
 from hub.staff.roles import Capability, require
 from signals.cases.refusals import CasePaused, CaseTaken, NotIndependent
 from signals.cases.rows import free, is_leased, lease_to, lock_claimed, lock_undecided, note
+from signals.core.bulk import ItemState
 from signals.core.cases import HANDED_OVER, LEASE, CaseEventKind, CaseKind, CaseState
-from signals.models import Case, CaseEvent, Ruling
+from signals.models import Case
 
-# Having done one of these to another case about a signal makes somebody unfit to judge an appeal about it; so does a
-# ruling on the signal, be it on the signal's page or by deciding this very appeal before it was opened again.
+# Having done one of these to another case about a signal, or to this appeal before it was opened again, makes somebody
+# unfit to judge the appeal; so does a ruling on the signal's page, and agreeing to a run that decided about the signal.
 INVOLVING = (
     CaseEventKind.DECIDED.value,
     CaseEventKind.UNDONE.value,
@@ -39,7 +40,7 @@ def claim_next(*, actor: str, at: datetime, kinds: Collection[CaseKind] = tuple(
                     "actor": actor,
                     "person": int(actor.removeprefix("staff:")),
                     "kinds": [kind.value for kind in kinds],
-                    "involving": list(INVOLVING),
+                    **_HANDS,
                 },
             )
             row = cursor.fetchone()
@@ -117,9 +118,10 @@ def check_independent(case: Case, actor: str) -> None:
     """Refuses NotIndependent for an appeal about a signal that this person has had a hand in before."""
     if case.kind != CaseKind.APPEAL or case.signal_id is None:
         return
-    others = CaseEvent.objects.filter(case__signal_id=case.signal_id, actor=actor, kind__in=INVOLVING)
-    rulings = Ruling.objects.filter(signal_id=case.signal_id, actor=actor)
-    if others.exclude(case=case).exists() or rulings.exists():
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_INVOLVED, {"actor": actor, "case": case.pk, **_HANDS})
+        is_involved = cursor.fetchone()[0]
+    if is_involved:
         raise NotIndependent("You had a hand in this signal before; an appeal goes to somebody who had not.")
 
 
@@ -128,7 +130,30 @@ def _lease(case: Case, *, actor: str, at: datetime) -> None:
     note(case, CaseEventKind.CLAIMED, actor=actor, at=at)
 
 
-_NEXT = """
+_HANDS = {
+    "involving": list(INVOLVING),
+    "worked": [ItemState.DONE.value, ItemState.UNDONE.value, ItemState.KEPT.value],  # those that the run decided about
+}
+
+# What %(actor)s had to do with the signal of the appeal `c`.
+_HAD_A_HAND = """
+            SELECT FROM signals_case AS other JOIN signals_caseevent AS event ON event.case_id = other.id
+             WHERE other.signal_id = c.signal_id AND event.actor = %(actor)s AND event.kind = ANY (%(involving)s)
+               AND (other.id <> c.id
+                    OR EXISTS (SELECT FROM signals_caseevent AS since
+                                WHERE since.case_id = c.id AND since.kind = 'reopened' AND since.id > event.id))
+            UNION ALL
+            SELECT FROM signals_ruling AS ruling
+             WHERE ruling.signal_id = c.signal_id AND ruling.actor = %(actor)s
+            UNION ALL
+            SELECT FROM signals_bulkrun AS run JOIN signals_bulkitem AS item ON item.run_id = run.id
+             WHERE run.approved_by = %(actor)s
+               AND item.signal_id = c.signal_id AND item.state = ANY (%(worked)s)
+"""
+
+_IS_INVOLVED = f"SELECT EXISTS ({_HAD_A_HAND}) FROM signals_case AS c WHERE c.id = %(case)s"  # noqa: S608  constants
+
+_NEXT = f"""
 SELECT c.id FROM signals_case AS c
  WHERE c.state = 'waiting' AND c.kind = ANY (%(kinds)s)
    AND (c.lease_until IS NULL OR c.lease_until <= clock_timestamp())
@@ -138,12 +163,7 @@ SELECT c.id FROM signals_case AS c
                      JOIN signals_signal AS about ON about.violation = out.violation
                     WHERE out.person_id = %(person)s AND about.id = c.signal_id)
    AND (c.kind <> 'appeal' OR NOT EXISTS (
-            SELECT FROM signals_case AS other JOIN signals_caseevent AS event ON event.case_id = other.id
-             WHERE other.signal_id = c.signal_id AND other.id <> c.id
-               AND event.actor = %(actor)s AND event.kind = ANY (%(involving)s)
-            UNION ALL
-            SELECT FROM signals_ruling AS ruling
-             WHERE ruling.signal_id = c.signal_id AND ruling.actor = %(actor)s))
+{_HAD_A_HAND}))
  ORDER BY c.due_at, c.id LIMIT 1
    FOR UPDATE OF c SKIP LOCKED
-"""
+"""  # noqa: S608  constants

@@ -142,6 +142,13 @@ def close_as_overtaken(case: Case, *, actor: str, at: datetime) -> None:
     note(case, CaseEventKind.OVERTAKEN, actor=actor, at=at)
 
 
+def is_overtaken(case: Case) -> bool:
+    """Whether what a case is, or was, about is gone, so that nobody need decide it; never true of an appeal."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_OVERTAKEN, [case.pk])
+        return bool(cursor.fetchone()[0])
+
+
 def _insert(cases: list[Case]) -> set[UUID]:
     """Those that are new; whoever has an undecided case of the kind already gets no second one."""
     Case.objects.bulk_create(cases, ignore_conflicts=True)
@@ -181,13 +188,19 @@ SELECT signal.id, signal.programme_id
  ORDER BY weight.at LIMIT %s
 """  # noqa: S608  constants
 
-_OVERTAKEN = """
-SELECT c.id FROM signals_case AS c
+_WITH_SIGNAL = """
+  FROM signals_case AS c
   LEFT JOIN signals_signal AS signal ON signal.id = c.signal_id
   LEFT JOIN signals_weight AS weight ON weight.signal_id = c.signal_id
- WHERE c.state <> 'decided'
-   AND (c.kind = 'hold' AND signal.state IS DISTINCT FROM 'held'
+"""
+_GONE = """
+       (c.kind = 'hold' AND signal.state IS DISTINCT FROM 'held'
         OR c.kind = 'dispute' AND (signal.state NOT IN ('published', 'restricted')
                                    OR weight.standing IS NULL OR weight.standing IN ('unreviewed', 'corroborated')))
+"""
+_OVERTAKEN = f"""
+SELECT c.id {_WITH_SIGNAL}
+ WHERE c.state <> 'decided' AND {_GONE}
  LIMIT %s FOR UPDATE OF c SKIP LOCKED
 """
+_IS_OVERTAKEN = f"SELECT {_GONE} {_WITH_SIGNAL} WHERE c.id = %s"

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 
 from signals.cases import measures
 from signals.cases.deciding import Effect
+from signals.cases.opening import is_overtaken
 from signals.cases.refusals import CaseTaken, InvalidDecision, TooLate
 from signals.cases.rows import lock, note
 from signals.core.cases import DUE_WITHIN, UNDO_WITHIN, CaseEventKind, CaseKind, CaseState, Outcome
@@ -47,12 +48,18 @@ def check_window(decided_at: datetime, *, asked_at: datetime) -> None:
 def reopen(case_id: UUID, *, text: str, actor: str, at: datetime) -> Case:
     """Open a decided dispute, appeal or alarm again; its decision stands until there is another, and it is due anew.
 
-    Refuses InvalidDecision for a hold: what was approved is published, what was refused may be said anew.
+    Refuses InvalidDecision for a hold: what was approved is published, what was refused may be said anew; and for a
+    dispute of what nobody disputes now: there would be nothing to decide, and the sweep would close it at once.
     """
     with transaction.atomic():
         case = _decided(case_id)
         if case.kind == CaseKind.HOLD:
             raise InvalidDecision("A decided hold is not opened again; its author may say the signal anew.")
+        if is_overtaken(case):
+            raise InvalidDecision(
+                "Nobody disputes the signal now, or it is served no more: the decision stands, and nothing was done."
+                " If it is wrong after all, dispute it anew on its own page; that opens a case."
+            )
         facts = {"outcome": case.outcome, "reason": case.reason}
         _wait_again(case)
         case.due_at = at + DUE_WITHIN[CaseKind(case.kind)]

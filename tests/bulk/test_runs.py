@@ -16,10 +16,10 @@ from partners.models import Programme
 from signals.bulk import deeds, drafting, running, second_person, working
 from signals.bulk.refusals import NotNow, TakesTwo, TooManyChosen
 from signals.cases import claiming, talking
-from signals.cases.opening import open_held
-from signals.cases.refusals import InvalidDecision
-from signals.core.bulk import DECIDES, MEANINGS, SENTENCES, STATES, Deed, Filter, Skip, reasons_of
-from signals.core.cases import PauseReason
+from signals.cases.opening import open_case, open_held
+from signals.cases.refusals import InvalidDecision, NotIndependent
+from signals.core.bulk import DECIDES, MEANINGS, SENTENCES, STATES, Deed, Filter, ItemState, Skip, reasons_of
+from signals.core.cases import CaseKind, PauseReason
 from signals.core.refusals import ParameterInvalid
 from signals.lifecycle import rule
 from signals.models import BulkItem, BulkRun, Case, CaseEvent, Signal, Weight
@@ -511,6 +511,27 @@ def test_a_proposal_that_comes_to_nothing_leaves_the_dry_run(cedar: Company) -> 
     approvals.refuse(Approval.objects.get().pk, by=otto, reason="no", at=now())
     assert BulkRun.objects.get().state == "draft"
     assert applied(run).done == 1
+
+
+def test_who_agreed_to_a_run_does_not_judge_an_appeal_about_what_it_decided(acme: Company, settings: Settings) -> None:
+    settings.BULK_ALONE = 0
+    rosa, otto = a_person("rosa", Role.ANALYST), a_person("otto", Role.ANALYST)
+    [signal] = published(acme, 1)
+    run = draft(Deed.DISPUTE, actor=f"staff:{rosa.pk}")
+    second_person.propose(run.pk, why="A burst", by=rosa, at=now())
+    approvals.approve(Approval.objects.get().pk, by=otto, at=now())
+    assert run_all(run).done == 1
+    case = open_case(CaseKind.APPEAL, signal_id=signal.pk, programme_id=run.programme_id, actor=BEN, at=now())
+    for state in (ItemState.DONE, ItemState.UNDONE):
+        assert BulkItem.objects.get().state == state
+        for person in (rosa, otto):
+            assert claiming.claim_next(actor=f"staff:{person.pk}", at=now(), kinds=[CaseKind.APPEAL]) is None
+            with pytest.raises(NotIndependent):
+                claiming.claim(case.pk, actor=f"staff:{person.pk}", at=now())
+        if state is ItemState.DONE:
+            undone(run)
+    BulkItem.objects.update(state=ItemState.SKIPPED.value)
+    assert claiming.claim_next(actor=f"staff:{otto.pk}", at=now()) == case, "it decided nothing about that one"
 
 
 def test_many_small_runs_in_a_row_take_two_people_too(cedar: Company, settings: Settings) -> None:

@@ -15,7 +15,7 @@ from hub.staff.models import Approval
 from hub.staff.roles import Role
 from signals.cases import appeals, claiming, deciding, second_person, talking, undoing
 from signals.cases.opening import close_overtaken, open_case, open_disputed
-from signals.cases.refusals import NeedsSecondPerson, NotIndependent, TooLate
+from signals.cases.refusals import InvalidDecision, NeedsSecondPerson, NotIndependent, TooLate
 from signals.cases.rows import read
 from signals.core.cases import CaseKind, Outcome, Remedy
 from signals.core.refusals import CannotMove
@@ -29,7 +29,7 @@ from tests.cases.conftest import LedgerRefuses, Recorded
 from tests.companies import Company, a_company, now
 
 pytestmark = pytest.mark.django_db
-ANN, BEN = "staff:7", "staff:8"
+ANN, BEN, EVE = "staff:7", "staff:8", "staff:9"
 UPHOLD: dict[str, Any] = {"outcome": Outcome.UPHELD, "reason": "mistaken-identity"}
 REJECT: dict[str, Any] = {"outcome": Outcome.REJECTED, "reason": "confirmed-on-review"}
 
@@ -240,6 +240,58 @@ def test_what_everybody_was_told_is_not_undone_but_decided_anew(room: Room) -> N
     decide(room.case(), BEN, **REJECT)
     assert not RemedyAsked.objects.exists()
     assert [told["outcome"] for told in notices(room.birch, "appeal.decided")] == ["upheld", "rejected"]
+
+
+@pytest.mark.parametrize("risk", [{}, {"risk": "significant"}])
+def test_a_signal_stands_again_when_an_upheld_appeal_is_decided_anew(room: Room, risk: dict[str, str]) -> None:
+    room.appeal(None, **risk)
+    for actor in (ANN, BEN):
+        case = decide(room.case(), actor, **UPHOLD)
+        assert Weight.objects.get(signal_id=room.signal.pk).standing == "refuted"
+        undoing.reopen(case.pk, text="New papers", actor=ANN, at=now())
+    decide(room.case(), EVE, **REJECT)
+    assert (room.state(), Weight.objects.get(signal_id=room.signal.pk).standing) == ("published", "unreviewed")
+    assert open_disputed(at=now()) == 0
+
+
+def test_an_appeal_decided_anew_takes_back_nobody_elses_finding(room: Room) -> None:
+    rule.dispute(room.signal.pk, reason="account-closed", actor=EVE, at=now())
+    room.appeal()
+    case = decide(room.case(), ANN, **UPHOLD)
+    undoing.reopen(case.pk, text="New papers", actor=ANN, at=now())
+    case = decide(room.case(), BEN, **REJECT)
+    assert Weight.objects.get(signal_id=room.signal.pk).standing == "disputed", "as it was before the appeal"
+    undoing.reopen(case.pk, text="Newer papers", actor=ANN, at=now())
+    rule.refute(room.signal.pk, reason="appeal", actor=EVE, at=now())
+    decide(room.case(), "staff:10", **REJECT)
+    assert Weight.objects.get(signal_id=room.signal.pk).standing == "refuted"
+
+
+def test_an_appeal_opened_again_goes_to_somebody_who_has_not_decided_it(room: Room) -> None:
+    room.appeal()
+    case = decide(room.case(), ANN, **REJECT)
+    undoing.reopen(case.pk, text="New papers", actor=BEN, at=now())
+    assert claiming.claim_next(actor=ANN, at=now()) is None
+    with pytest.raises(NotIndependent):
+        claiming.claim(case.pk, actor=ANN, at=now())
+    talking.comment(case.pk, "I am at it", actor=BEN, at=now())
+    assert claiming.claim_next(actor=BEN, at=now()) == case
+
+
+def test_a_dispute_that_is_over_is_not_opened_again_and_its_decision_stays(room: Room) -> None:
+    rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
+    open_disputed(at=now())
+    case = decide(Case.objects.get(), outcome=Outcome.REJECTED, reason="unfounded-dispute")
+    with pytest.raises(InvalidDecision, match="dispute it anew"):
+        undoing.reopen(case.pk, text="New papers", actor=ANN, at=now())
+    assert close_overtaken(at=now()) == 0
+    case.refresh_from_db()
+    assert (case.state, case.outcome, case.reason) == ("decided", "rejected", "unfounded-dispute")
+    rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
+    again = undoing.reopen(case.pk, text="New papers", actor=ANN, at=now())
+    assert (open_disputed(at=now()), close_overtaken(at=now()), again.state) == (0, 0, "waiting")
+    decide(again, outcome=Outcome.UPHELD, reason="benign-value")
+    assert undoing.reopen(case.pk, text="", actor=ANN, at=now()).state == "waiting", "what was found wrong is disputed"
 
 
 def test_a_disputed_signal_gets_a_case_whose_decision_rules(room: Room) -> None:
