@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from partners import public
 from signals.admin.quality_chart import interval, weeks, words
-from signals.compliance.quality import WEEKS, quality_of, weekly_quality_of
+from signals.compliance.quality import WEEKS, counted_quality
 from signals.core.alarms import LINES, Figure, Measure, alarms, read_cause, share_of
 from signals.core.cases import CaseKind, CaseState
 from signals.core.quality import Quality
@@ -68,14 +68,14 @@ class Page:
     floods: list[Inflow]
     sent: tuple[int, int]  # lately: received, and of those held for a flood
     alarms: list[Case]
+    counted_at: datetime
 
 
 def page(partner_id: int, *, programme_id: int | None, at: datetime) -> Page:
     """The page of this partner in one programme, or in all: eight queries. Raises Partner.DoesNotExist."""
     partner, programmes = public.partner(partner_id), public.programme_slugs()
     among = list(programmes) if programme_id is None else [programme_id]
-    figures = quality_of(partner_id, programme_ids=among, hidden=True, at=at)
-    by_week = weekly_quality_of(partner_id, programme_ids=among, at=at)
+    counted = counted_quality(partner_id, programme_ids=among, at=at)
     inflow = Inflow.objects.filter(partner_id=partner_id, programme_id__in=among)
     sent = inflow.filter(hour__gte=at - LATELY).aggregate(received=Sum("received"), flooded=Sum("flooded"))
     undecided = Case.objects.filter(kind=CaseKind.QUALITY.value, partner_id=partner_id)
@@ -85,12 +85,13 @@ def page(partner_id: int, *, programme_id: int | None, at: datetime) -> Page:
         state=f"{partner.state}{', on probation' if partner.is_probationary else ''}",
         programme=programmes.get(programme_id or 0, ""),
         types=sorted(
-            (_of_type(kind, found, by_week.get(kind, []), at=at) for kind, found in figures.items()),
+            (_of_type(kind, found, counted.by_week.get(kind, []), at=at) for kind, found in counted.by_type.items()),
             key=lambda each: (not any(drawn.proposed for drawn in each.figures), each.indicator_type),
         ),
         floods=list(inflow.filter(flooded__gt=0).order_by("-hour", "indicator_type")[:_FLOODS]),
         sent=(sent["received"] or 0, sent["flooded"] or 0),
         alarms=list(undecided.exclude(state=CaseState.DECIDED.value).order_by("due_at")[:_FLOODS]),
+        counted_at=counted.at,
     )
 
 

@@ -20,7 +20,7 @@ from signals.admin.held import MEANINGS
 from signals.admin.linked import Linked, linked
 from signals.admin.lists import lasting, short
 from signals.compliance.holders import holders
-from signals.compliance.quality import quality_of
+from signals.compliance.quality import counted_quality
 from signals.core.quality import Share
 from signals.models import Change, Distrust, Signal, Statement, Verdict
 from signals.voices import heard_of, weighed
@@ -124,8 +124,8 @@ def _standing(signal: Signal, partners: Mapping[int, str], *, at: datetime) -> l
         f"{partners.get(report.partner_id, '?')}: {', '.join(report.did)}{f' ({report.basis})' if report.basis else ''}"
         for report in heard.reports
     ]
-    issuers = quality_of(signal.issuer_id, programme_ids=[signal.programme_id], hidden=True, at=at)
-    figures = issuers.get(signal.indicator_type)
+    issuers = counted_quality(signal.issuer_id, programme_ids=[signal.programme_id], at=at)
+    figures = issuers.by_type.get(signal.indicator_type)
     return [
         ("Standing", f"{result.all.standing}{', restricted' if result.all.is_restricted else ''}"),
         ("Opinions", "; ".join(said) or "none"),

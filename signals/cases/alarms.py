@@ -8,10 +8,10 @@ from django.db import connection
 from django.db.models import Q
 
 from signals.cases.opening import open_case
-from signals.compliance.quality import quality_of
+from signals.compliance.quality import as_counted, count_quality
 from signals.core.alarms import FLOOD_WITHIN, QUIET, Figure, alarms, cause_of
 from signals.core.cases import CaseKind, CaseState
-from signals.models import Case, Inflow
+from signals.models import Case, Inflow, QualityCount
 
 ACTIVE_WITHIN = timedelta(days=7)
 _SYSTEM = "system:quality"
@@ -22,17 +22,24 @@ _Cause = tuple[int, int, str]  # partner, programme, what about
 def raise_alarms(*, at: datetime) -> int:
     """Open a case for each figure and flood that gives cause for one; returns how many.
 
-    Looks at partners that sent something in the last week: three queries, and one for each of them and programme. What
-    is undecided is not asked twice, and what was decided not again within 30 days; a flood is new when it comes after
-    the decision about the last one.
+    Looks at partners that sent something in the last week: four queries, and two for each of them and programme. What
+    it counts is kept for the pages. What is undecided is not asked twice, and what was decided not again within 30
+    days; a flood is new when it comes after the decision about the last one.
     """
     known = _known(at=at)
     wanted: list[_Cause] = []
+    counted: list[QualityCount] = []
     for partner_id, programme_id in _active(at=at):
-        figures = quality_of(partner_id, programme_ids=[programme_id], hidden=True, at=at)
-        for indicator_type, found in figures.items():
+        counted.append(count_quality(partner_id, programme_id, at=at))
+        for indicator_type, found in as_counted(counted[-1:], at=at).by_type.items():
             causes = [cause_of(alarm.figure, indicator_type) for alarm in alarms(found)]
             wanted += [(partner_id, programme_id, cause) for cause in causes]
+    QualityCount.objects.bulk_create(
+        counted,
+        update_conflicts=True,
+        unique_fields=["partner_id", "programme_id"],
+        update_fields=["at", "by_type", "by_week"],
+    )
     fresh = [cause for cause in wanted if cause not in known] + _floods(known, at=at)
     for partner_id, programme_id, cause in fresh:
         open_case(CaseKind.QUALITY, partner_id=partner_id, programme_id=programme_id, cause=cause, actor=_SYSTEM, at=at)

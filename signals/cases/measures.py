@@ -9,8 +9,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-
 from hub.ledger.leaf import Json
 from hub.staff import approvals
 from hub.staff.models import Approval, ApprovalState
@@ -74,7 +72,7 @@ def dismiss(case: Case, actor: str, at: datetime) -> None:
 def _set_aside(case: Case, actor: str, at: datetime) -> None:
     """A case that was opened again is decided anew: its last decision has no effect any more, where that can be."""
     if case.measure:
-        with contextlib.suppress(TooLate, approvals.NotOwnProposal), transaction.atomic():
+        with contextlib.suppress(TooLate, approvals.NotOwnProposal):  # said before anything is changed
             take_back(case, actor, at)
         case.measure = {}
 

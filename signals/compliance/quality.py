@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
 from signals.core.opinions import ACTIONS, DISPUTES, SIGNAL_ALONE
-from signals.core.quality import LATE_AFTER, Quality, Share, Tally, quality
+from signals.core.quality import LATE_AFTER, Quality, Share, Tally, added_up, quality
 from signals.core.standing import Ruling
+from signals.models import QualityCount
 
 WEEKS = timedelta(weeks=12)
+FRESH = timedelta(hours=1)
 SAMPLE = 5_000
 """Of a partner's signals, the latest so many are looked at, so that the question costs the same for everybody."""
 
@@ -27,18 +30,69 @@ def quality_of(partner_id: int, *, programme_ids: Collection[int], hidden: bool,
     return {kind: quality(Tally(*tally)) for kind, *tally in rows}
 
 
-def weekly_quality_of(
-    partner_id: int, *, programme_ids: Collection[int], at: datetime
-) -> dict[str, list[tuple[date, Quality]]]:
-    """The same as analysts see it, of the signals published in each of the last weeks, oldest first; no empty weeks.
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The figures of a partner as analysts see them, by type and by type and week, and when they were counted.
 
-    A week begins on Monday and is UTC's. Younger weeks were judged for less long.
+    A week begins on Monday and is UTC's; weeks come oldest first, and none that is empty. Younger weeks were judged for
+    less long.
     """
-    rows = _tallies(_BY_WEEK, partner_id, programme_ids=programme_ids, hidden=True, at=at, since=at - WEEKS)
-    found: dict[str, list[tuple[date, Quality]]] = {}
-    for kind, week, *tally in rows:
-        found.setdefault(kind, []).append((week, quality(Tally(*tally))))
-    return found
+
+    at: datetime
+    by_type: dict[str, Quality]
+    by_week: dict[str, list[tuple[date, Quality]]]
+
+
+def counted_quality(partner_id: int, *, programme_ids: Collection[int], at: datetime) -> Counted:
+    """What was counted last, within the hour, or counts now where that was not; the counts of programmes are added up.
+
+    Of a partner that sends, the sweep counts every quarter of an hour.
+    """
+    kept = QualityCount.objects.filter(partner_id=partner_id, programme_id__in=programme_ids, at__gt=at - FRESH)
+    rows = list(kept.order_by("programme_id"))
+    known = {row.programme_id for row in rows}
+    missing = sorted(_programmes_of(partner_id, set(programme_ids) - known))
+    rows += [count_quality(partner_id, programme_id, at=at) for programme_id in missing]
+    return as_counted(rows, at=at)
+
+
+def as_counted(rows: Sequence[QualityCount], *, at: datetime) -> Counted:
+    """What these counts of one partner come to together; `at` where there are none."""
+    by_type: dict[str, list[Tally]] = {}
+    by_week: dict[str, dict[date, list[Tally]]] = {}
+    for row in rows:
+        for kind, *tally in row.by_type:
+            by_type.setdefault(kind, []).append(Tally(*tally))
+        for kind, week, *tally in row.by_week:
+            by_week.setdefault(kind, {}).setdefault(date.fromisoformat(week), []).append(Tally(*tally))
+    return Counted(
+        at=min((row.at for row in rows), default=at),
+        by_type={kind: quality(added_up(tallies)) for kind, tallies in sorted(by_type.items())},
+        by_week={
+            kind: [(week, quality(added_up(tallies))) for week, tallies in sorted(weeks.items())]
+            for kind, weeks in by_week.items()
+        },
+    )
+
+
+def count_quality(partner_id: int, programme_id: int, *, at: datetime) -> QualityCount:
+    """Count anew what pages show of a partner in one programme; keeping it is for the sweep."""
+
+    def rows(by: str, since: datetime | None = None) -> list[list[Any]]:
+        found = _tallies(by, partner_id, programme_ids=[programme_id], hidden=True, at=at, since=since)
+        return [[str(each) if isinstance(each, date) else each for each in row] for row in found]
+
+    by_week = rows(_BY_WEEK, at - WEEKS)
+    return QualityCount(
+        partner_id=partner_id, programme_id=programme_id, at=at, by_type=rows("indicator_type"), by_week=by_week
+    )
+
+
+def _programmes_of(partner_id: int, programme_ids: Collection[int]) -> list[int]:
+    """Those of these in which the partner has a signal: one question, whatever it has there."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAS_SIGNALS, [list(programme_ids), partner_id])
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _tallies(
@@ -94,6 +148,11 @@ def _share(share: Share) -> dict[str, Any]:
     return {"of": share.of, "value": share.value, "low": share.low, "high": share.high}
 
 
+_HAS_SIGNALS = """
+SELECT programme_id FROM unnest(%s::bigint[]) AS among (programme_id)
+ WHERE EXISTS (SELECT FROM signals_signal AS signal
+                WHERE signal.issuer_id = %s AND signal.programme_id = among.programme_id)
+"""
 _BY_WEEK = "indicator_type, date_trunc('week', published_at AT TIME ZONE 'UTC')::date"
 _SHOWN = {"standing": "shown_standing", "counts": "shown_counts"}
 

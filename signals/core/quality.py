@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Final
 
@@ -52,6 +53,18 @@ class Quality:
     dispute_rate: Share
     echo_share: Share
     late_share: Share
+
+
+def added_up(tallies: Sequence[Tally]) -> Tally:
+    """One tally of several samples; of more than one there is no median."""
+    if len(tallies) == 1:
+        return tallies[0]
+    counts = {
+        each.name: sum(getattr(tally, each.name) for tally in tallies)
+        for each in fields(Tally)
+        if each.name != "seconds_to_withdraw"
+    }
+    return Tally(**counts)
 
 
 def quality(tally: Tally) -> Quality:

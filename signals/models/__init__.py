@@ -8,6 +8,7 @@ opinions    what partners hold of each other's signals, and what the hub makes o
 departures  partners that left: the fate of their signals, and their word that they erased what they held
 recall      what partners tell the hub after a recall: how far they are, and receipts
 inflow      how much each partner sends, by the hour
+quality     how good each partner's signals have proved, as counted last
 reveals     who asked to see many values at once, who agreed, and when they were shown
 screening   warning lists of well-known harmless values, and keys that fell
 desk        what belongs to one member of staff: counts, opt-outs, saved filters
@@ -29,6 +30,7 @@ from signals.models.government import GovernmentRequest
 from signals.models.inflow import Inflow
 from signals.models.notices import Notice, NoticeHead, RecallPlace
 from signals.models.opinions import Opinion, Outcome, Retraction, Ruling, ToWeigh, WeighPlace, Weight
+from signals.models.quality import QualityCount
 from signals.models.recall import Acknowledgement, RecalledSignal, Receipt
 from signals.models.reveals import RevealMany, RevealState
 from signals.models.screening import Distrust, Sweep, WarningEntry, WarningList
@@ -62,6 +64,7 @@ __all__ = [
     "OptOut",
     "Outcome",
     "PartnerAlarm",
+    "QualityCount",
     "RecallPlace",
     "RecalledSignal",
     "Receipt",

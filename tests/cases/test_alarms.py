@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from partners.models import Partner, Programme
 from signals.cases import claiming, deciding, undoing
 from signals.cases.alarms import raise_alarms
 from signals.cases.refusals import TooLate
+from signals.compliance.quality import counted_quality
 from signals.core.cases import Outcome
 from signals.lifecycle import rule
 from signals.models import Case, Inflow, Notice, Signal
@@ -77,6 +78,26 @@ def told() -> list[dict[str, Any]]:
 
 
 # ------------------------------------------------------------ alarms
+@pytest.mark.usefixtures("disputed")
+def test_pages_show_what_was_counted_last_and_count_themselves_what_is_older_than_an_hour(acme: Company) -> None:
+    among = list(Programme.objects.values_list("pk", flat=True))
+
+    def wrong(at: datetime) -> tuple[int, datetime]:
+        counted = counted_quality(acme.partner.pk, programme_ids=among, at=at)
+        [(_, this_week)] = counted.by_week["url"]
+        assert this_week == counted.by_type["url"]
+        return this_week.tally.wrong, counted.at
+
+    at = now()
+    raise_alarms(at=at)
+    rule.refute(Signal.objects.order_by("-arrival")[0].pk, reason="benign-value", actor="staff:7", at=at)
+    settle()
+    assert wrong(at + timedelta(minutes=59)) == (10, at)
+    assert wrong(at + timedelta(minutes=61)) == (11, at + timedelta(minutes=61))
+    raise_alarms(at=at + timedelta(minutes=15))
+    assert wrong(at + timedelta(minutes=16)) == (11, at + timedelta(minutes=15))
+
+
 @pytest.mark.usefixtures("disputed")
 def test_what_is_bad_for_certain_is_asked_once(acme: Company, csea: Programme) -> None:
     assert raise_alarms(at=now()) == 2

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signals.core.quality import Tally, quality, share
+from signals.core.quality import Tally, added_up, quality, share
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,13 @@ def test_of_nothing_nothing_is_said() -> None:
     found = quality(Tally(signals=7))
     assert (found.precision.of, found.precision.value, found.precision.low) == (0, None, None)
     assert (found.dispute_rate.value, found.echo_share.of) == (0.0, 7)
+
+
+def test_samples_add_up_and_only_one_has_a_median() -> None:
+    one, other = Tally(3, right=1, wrong=2, seconds_to_withdraw=9.0), Tally(4, wrong=1, echoes=2)
+    assert added_up([one, other]) == Tally(7, right=1, wrong=3, echoes=2)
+    assert added_up([one]) == one
+    assert added_up([]) == Tally(0)
 
 
 def test_precision_looks_at_judged_signals_only() -> None:

@@ -108,6 +108,7 @@ NOTHING = Act(
 # What may change without a leaf, and why. Everything else that a transaction changes has a leaf in that transaction.
 _DIARY = "what came of sending; what was sent has its disclosure, written before the first byte left"
 _WORK = "who is at work on a row, how often and until when: says nothing about what becomes of it"
+_COUNTED = "counted anew from what was said, each of which has its leaf"
 _PLACE = "a place in a feed, given or reached; what stands there, and what of it was disclosed, has its leaf"
 _MINUTE = "a leaf for its whole minute follows: what waits for it is inserted by the same statement"
 _GUESSES = "counts wrong guesses, to slow guessers down; they have a bounded number of leaves"
@@ -135,6 +136,7 @@ UNSAID: dict[str, str] = {
     "signals_weighplace.position": _PLACE,
     "signals_toweigh (insert)": _QUEUE,
     "signals_toweigh (delete)": _QUEUE,
+    "signals_qualitycount (insert)": _COUNTED,
     "signals_inflow (delete)": "old counts of what came by the hour; each of what they counted has its leaf",
     "signals_endpoint.lease_token": _WORK,
     "signals_endpoint.lease_until": _WORK,
