@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -35,13 +36,16 @@ def pair(db: None) -> tuple[Company, Company]:
 
 
 def pages(acme: Company, birch: Company, count: int = 3) -> list[dict[str, Any]]:
-    """So many pages of one signal each, as birch reads them."""
+    """So many pages of one signal each, as birch reads them, all in one minute: the clock stands still at this door."""
     acme.say(*(acme.sign(acme.signal()) for _ in range(count)))
     read: list[dict[str, Any]] = []
     after: dict[str, str] = {}
-    for _ in range(count):
-        read.append(birch.feed(limit=1, **after))
-        after = {"after": read[-1]["next"]}
+    at = now()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("signals.api.v1.feed.timezone", SimpleNamespace(now=lambda: at))
+        for _ in range(count):
+            read.append(birch.feed(limit=1, **after))
+            after = {"after": read[-1]["next"]}
     return read
 
 
