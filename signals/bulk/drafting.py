@@ -100,10 +100,11 @@ def root(chosen: Iterable[Chosen]) -> bytes:
 def forget_drafts(*, at: datetime) -> int:
     """Erase dry runs that nobody has applied for a week; returns how many. What was found stands in the ledger."""
     old = BulkRun.objects.filter(state=RunState.DRAFT.value, started_at__isnull=True)
-    late = list(old.filter(drafted_at__lte=at - FORGOTTEN_AFTER).values_list("pk", flat=True)[:10])
     with transaction.atomic():
+        rows = old.select_for_update(skip_locked=True).filter(drafted_at__lte=at - FORGOTTEN_AFTER)
+        late = list(rows.values_list("pk", flat=True)[:10])  # locked: nobody applies or proposes them meanwhile
         BulkItem.objects.filter(run__in=late).delete()
-        BulkRun.objects.filter(pk__in=late, state=RunState.DRAFT.value).delete()
+        BulkRun.objects.filter(pk__in=late).delete()
     return len(late)
 
 

@@ -28,6 +28,7 @@ def propose(run_id: UUID, *, why: str, by: User, at: datetime) -> BulkRun:
     Refuses NotNow, and ReasonMissing without a word on why.
     """
     with transaction.atomic():
+        approvals.hold_proposer(by)
         run = lock(run_id)
         if run.state != RunState.DRAFT or run.asked_by != f"staff:{by.pk}" or not run.would:
             raise NotNow("Only a dry run that waits and would change something is proposed, by whoever made it.")

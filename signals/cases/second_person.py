@@ -45,6 +45,7 @@ def decide_or_propose(
     """
     actor = f"staff:{by.pk}"
     with transaction.atomic():
+        approvals.hold_proposer(by)
         case = lock_claimed(case_id, actor=actor, token=token, version=version)
         if not needs_second_person(case, outcome):
             return decide(

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from hub.staff import approvals
@@ -499,6 +500,17 @@ def test_many_take_two_people_and_the_second_sees_the_dry_run(
     assert Case.objects.all()[0].decided_by == f"staff:{rosa.pk}"
     [started] = [event for event in recorded() if event["action"] == "bulk.started"]
     assert started["facts"]["approved_by"] == f"staff:{otto.pk}"
+
+
+def test_who_proposes_is_locked_before_the_run_as_whoever_approves_locks(cedar: Company) -> None:
+    rosa = a_person("rosa", Role.ANALYST)
+    hold_many(cedar, 1)
+    run = draft(Deed.REFUSE, actor=f"staff:{rosa.pk}")
+    with CaptureQueriesContext(connection) as asked:
+        second_person.propose(run.pk, why="Look, please", by=rosa, at=now())
+    locked = [query["sql"] for query in asked if " FOR " in query["sql"] and "UPDATE" in query["sql"]]
+    tables = [next(name for name in ("auth_user", "signals_bulkrun") if name in sql) for sql in locked[:2]]
+    assert tables == ["auth_user", "signals_bulkrun"]
 
 
 def test_a_proposal_that_comes_to_nothing_leaves_the_dry_run(cedar: Company) -> None:

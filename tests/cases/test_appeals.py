@@ -8,6 +8,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
 from hub.staff import approvals
@@ -437,6 +439,15 @@ def test_what_others_bear_out_is_found_wrong_by_two_people(room: Room) -> None:
     assert room.case().decided_by == f"staff:{otto.pk}"
     [told] = notices(room.birch, "appeal.decided")
     assert told["outcome"] == "upheld"
+
+
+def test_who_proposes_is_locked_before_the_case_as_whoever_approves_locks(room: Room) -> None:
+    case = corroborated(room)
+    with CaptureQueriesContext(connection) as asked:
+        propose(case)
+    locked = [query["sql"] for query in asked if " FOR " in query["sql"] and "UPDATE" in query["sql"]]
+    tables = [next(name for name in ("auth_user", "signals_case") if name in sql) for sql in locked[:2]]
+    assert tables == ["auth_user", "signals_case"]
 
 
 def test_a_dispute_of_what_others_bear_out_takes_two_people_too(room: Room) -> None:
