@@ -386,6 +386,8 @@ def bulk_verbs(watch: Watch) -> None:
         running.apply(run.pk, **who)
         running.stop(run.pk, **who)
         running.go_on(run.pk, **who)
+        running.stop_restored(**who)
+        running.go_on(run.pk, **who)
         tasks.bulk()
         assert BulkRun.objects.get(pk=run.pk).done == 2
         running.undo(run.pk, **who)
