@@ -8,12 +8,16 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-_CROWD: Final = 1000  # signals that are looked at for one band
+_CROWD: Final = 1000  # signals that are looked at for one key
 
 
-def sharing(keys: Collection[int], *, limit: int) -> list[tuple[int, UUID]]:
-    """For each key up to `limit` signals that have it: (key, signal). One query."""
-    return [(key, identity) for key, identity in _by_index(_EQUAL, {"keys": list(keys), "limit": limit})]
+def sharing(keys: Collection[int], *, besides: bytes, limit: int) -> list[tuple[int, UUID]]:
+    """For each key the `limit` newest of up to 1,000 signals that have it: (key, signal). One query.
+
+    Left out are those whose value has the blind index `besides`: the subject itself, and who said the same.
+    """
+    rows = _by_index(_EQUAL, {"keys": list(keys), "besides": besides, "crowd": _CROWD, "limit": limit})
+    return [(key, identity) for key, identity in rows]
 
 
 def with_most_in_common(keys: Collection[int], *, limit: int) -> list[UUID]:
@@ -22,7 +26,7 @@ def with_most_in_common(keys: Collection[int], *, limit: int) -> list[UUID]:
     return [identity for (identity,) in rows]
 
 
-def _by_index(question: str, given: Mapping[str, list[int] | int]) -> list[tuple[Any, ...]]:
+def _by_index(question: str, given: Mapping[str, list[int] | int | bytes]) -> list[tuple[Any, ...]]:
     """Whatever the planner guesses: it takes 272 rare keys for a common one, and would read every row."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
@@ -31,10 +35,16 @@ def _by_index(question: str, given: Mapping[str, list[int] | int]) -> list[tuple
     return rows
 
 
+# OFFSET 0 has each of the crowd looked up by its id: else the planner may walk all signals by arrival instead.
 _EQUAL = """
 SELECT wanted.key, found.signal_id
   FROM unnest(%(keys)s::bigint[]) AS wanted (key),
-       LATERAL (SELECT signal_id FROM signals_ties WHERE keys @> ARRAY[wanted.key] LIMIT %(limit)s) AS found
+       LATERAL (SELECT crowd.signal_id
+                  FROM (SELECT signal_id FROM signals_ties WHERE keys @> ARRAY[wanted.key] LIMIT %(crowd)s) AS crowd,
+                       LATERAL (SELECT arrival, value_index FROM signals_signal
+                                 WHERE id = crowd.signal_id OFFSET 0) AS signal
+                 WHERE signal.value_index IS DISTINCT FROM %(besides)s
+                 ORDER BY signal.arrival DESC LIMIT %(limit)s) AS found
 """
 
 # At a distance of 31 bits, spread by chance, seven of sixteen bands are in common, and by mere chance one.

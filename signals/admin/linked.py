@@ -26,6 +26,7 @@ from signals.models import Signal
 from signals.tied import sharing, with_most_in_common
 
 SHOWN: Final = 8  # of each kind
+_FETCHED: Final = 2 * SHOWN + 1  # of each kind but the value: as many as are shown under another, its own, and one more
 _CANDIDATES: Final = 190  # hashes opened in search of like pictures, those with most bands in common
 
 
@@ -63,22 +64,26 @@ def linked(signal: Signal, *, reading: Reading | None, incident: str | None) -> 
     by_tie, bits = _by_equality(signal, reading, incident), {}
     if reading is not None and reading.type == "pdq":
         bits = _like_pictures(signal, reading)
-        by_tie[Tie.PICTURE] = sorted(bits, key=bits.__getitem__)[: SHOWN + 1]
+        by_tie[Tie.PICTURE] = sorted(bits, key=bits.__getitem__)[:_FETCHED]
     named = [identity for ids in by_tie.values() for identity in ids]
     rows = Signal.objects.in_bulk([*named])
     same = list(_same_value(signal))
     by_tie = {Tie.VALUE: [row.pk for row in same], **by_tie}
     rows |= {row.pk: row for row in same}
-    masked, partners = masks.masked(rows.values()), public.partner_slugs()
-    groups, seen = [], {signal.pk}
+    shown: dict[Tie, list[Signal]] = {}
+    is_more, seen = {}, {signal.pk}
     for tie, ids in by_tie.items():
-        found = [rows[identity] for identity in ids if identity in rows and identity not in seen]
-        seen |= {row.pk for row in found}
+        found = [rows[identity] for identity in dict.fromkeys(ids) if identity in rows and identity not in seen]
         if tie is not Tie.PICTURE:
             found.sort(key=lambda row: row.arrival, reverse=True)
-        others = [_other(row, partners, masked[row.pk], bits.get(row.pk)) for row in found[:SHOWN]]
-        if others:
-            groups.append(Group(tie, others, len(found) > SHOWN))
+        if found:
+            shown[tie], is_more[tie] = found[:SHOWN], len(found) > SHOWN
+            seen |= {row.pk for row in shown[tie]}
+    masked, partners = masks.masked([row for group in shown.values() for row in group]), public.partner_slugs()
+    groups = [
+        Group(tie, [_other(row, partners, masked[row.pk], bits.get(row.pk)) for row in group], is_more[tie])
+        for tie, group in shown.items()
+    ]
     spokes = [
         Spoke(group.tie.value, [(other.signal.state, _said(other)) for other in group.others], group.is_more)
         for group in groups
@@ -100,7 +105,7 @@ def _by_equality(signal: Signal, reading: Reading | None, incident: str | None) 
     keys = {key: tie for tie, tied in wanted.items() for key in _keys(signal.programme_id, [tied])}
     found: dict[Tie, list[UUID]] = {tie: [] for tie in wanted}
     if keys:
-        for key, identity in sharing(keys, limit=SHOWN + 2):
+        for key, identity in sharing(keys, besides=bytes(signal.value_index or b""), limit=_FETCHED):
             found[keys[key]].append(identity)
     return found
 

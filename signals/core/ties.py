@@ -84,4 +84,6 @@ def _host(reading: Reading) -> str | None:
     if reading.type != "url":
         return None
     authority = reading.value.partition("://")[2].partition("/")[0]  # normalised: neither user nor password in it
+    if authority.startswith("["):  # an IPv6 address, whose colons divide nothing
+        return authority.partition("]")[0] + "]"
     return authority.partition(":")[0]

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from hub.staff.roles import Role
 from hub.vault import keyring
+from partners.models import Programme
 from signals.admin import linked, masks
 from signals.core.ties import Tie
 from signals.lifecycle import reindex
@@ -20,7 +21,7 @@ from signals.lifecycle.purge import purge_due
 from signals.models import Signal, Ties
 from tests.admin.scene import VALUE, Scene, at_the_desk
 from tests.admin.test_desk import queries
-from tests.companies import Company, now
+from tests.companies import Company, a_company, now
 
 pytestmark = pytest.mark.django_db
 PICTURE = "f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22"
@@ -60,6 +61,23 @@ def test_like_pictures_come_nearest_first_with_how_far_they_are(scene: Scene) ->
     assert "similar picture" in text
     assert "3 of 256 bits differ" in text
     assert NEARBY not in text
+
+
+def test_who_said_the_same_hides_nobody_and_is_called_nothing_else(scene: Scene, db: None) -> None:
+    csea = Programme.objects.get(slug="csea")
+    first = said(scene.acme, "some.body", type="username", service="chat.example")
+    for number in range(linked.SHOWN + 4):
+        said(a_company(f"other-{number}", csea), "some.body", type="username", service="chat.example")
+    mail = said(scene.acme, "some.body@mail.example", type="email")
+    assert ties_of(first)[Tie.HANDLE] == [mail]
+    assert len(ties_of(first)[Tie.VALUE]) == linked.SHOWN
+
+
+def test_the_newest_of_many_are_shown_and_a_second_tie_to_them_hides_no_others(scene: Scene) -> None:
+    first = said(scene.acme, "https://crowd.example/0", incident="IR-7")
+    plain = [said(scene.acme, f"https://crowd.example/plain-{n}") for n in range(9)]
+    grouped = [said(scene.acme, f"https://crowd.example/{n}", incident="IR-7") for n in range(1, 9)]
+    assert ties_of(first) == {Tie.INCIDENT: grouped[::-1], Tie.HOST: plain[:0:-1]}
 
 
 def test_the_drawing_says_in_words_what_it_shows_and_nothing_is_inline(scene: Scene) -> None:

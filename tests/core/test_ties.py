@@ -52,6 +52,15 @@ def test_a_url_is_tied_to_its_domain_and_to_other_pages_there() -> None:
     assert tied("url", "https://www.bad.example/")[Tie.HOST] != host
 
 
+def test_a_url_at_an_ipv6_address_is_tied_to_that_address_alone() -> None:
+    one, same, other = (
+        tied("url", f"http://[{address}/")[Tie.HOST]
+        for address in ("2001:db8::1]", "2001:db8::1]:8443", "2001:db8::2]")
+    )
+    assert one == same != other
+    assert b"2001:db8::1" in one
+
+
 def test_a_picture_that_differs_in_31_bits_always_shares_a_band_and_one_of_another_kind_has_none() -> None:
     draw = random.Random(7)
     reading = indicators.read("pdq", PICTURE)
