@@ -161,7 +161,10 @@ class CaseAdmin(ListOnly[Case]):
         """The queue."""
         may_take = has(request.user, Capability.SIGNALS_TRIAGE)
         kinds = [kind.value for kind in CaseKind]
-        return super().changelist_view(request, {"may_take": may_take, "kinds": kinds, **(extra_context or {})})
+        is_narrowed = request.GET.get("standing") in {None, "overdue", "free"}  # by what this person does not work on
+        leaves_out = is_narrowed and bool(own.opted_out(request.user.pk or 0))
+        context = {"may_take": may_take, "kinds": kinds, "leaves_out": leaves_out, **(extra_context or {})}
+        return super().changelist_view(request, context)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

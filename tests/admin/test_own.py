@@ -95,6 +95,18 @@ def test_nobody_is_given_what_they_do_not_work_on(scene: Scene) -> None:
     assert not OptOut.objects.exists()
 
 
+def test_an_empty_queue_says_that_something_is_left_out_of_it(scene: Scene) -> None:
+    open_held(at=now())
+    Case.objects.update(due_at=now() - timedelta(hours=1))
+    client = at_the_desk(Role.ANALYST)
+    client.post(MINE, {"do": "opt-out", "violation": ["grooming"]})
+    besides = ', besides <a href="?standing=left+out">what you left out</a>.'
+    assert f"Nothing is overdue{besides}" in client.get(f"{QUEUE}?standing=overdue").content.decode()
+    assert f"Nothing waits for a person here{besides}" in client.get(QUEUE).content.decode()
+    assert besides not in client.get(f"{QUEUE}?standing=decided").content.decode()
+    assert str(Case.objects.get().pk) in client.get(f"{QUEUE}?standing=left+out").content.decode()
+
+
 def test_one_cannot_opt_out_of_everything_or_of_nothing_known(scene: Scene) -> None:
     every = public.violations()
     with pytest.raises(InvalidDecision, match="one kind"):
