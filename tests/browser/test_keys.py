@@ -50,6 +50,31 @@ def test_an_analyst_goes_from_the_queue_to_a_decision_without_a_mouse(sign_in: S
     assert _keys(page) >= {"n", "f", "j", "k", "o"}
 
 
+def test_a_key_held_down_presses_once_and_only_moves_through_rows_on(sign_in: SignIn, scene: Scene) -> None:
+    hold_many(scene.cedar, 3)
+    open_held(at=now())
+    page = sign_in(Role.ANALYST)
+    page.goto("/admin/signals/case/")
+    for _ in range(2):
+        page.keyboard.down("j")
+    page.keyboard.up("j")
+    rows = page.locator("#result_list tbody tr")
+    expect(rows.nth(1).locator("th a")).to_be_focused()
+
+    taken = Case.objects.exclude(holder="").count()
+    page.keyboard.down("n")
+    page.wait_for_url(re.compile("/change/$"))
+    page.goto("/admin/signals/case/")
+    page.keyboard.down("n")
+    page.keyboard.down("j")
+    expect(page.locator("#result_list tbody tr.at")).to_have_count(1)
+    assert Case.objects.exclude(holder="").count() == taken + 1
+    page.keyboard.up("n")
+    page.keyboard.press("n")
+    page.wait_for_url(re.compile("/change/$"))
+    assert Case.objects.exclude(holder="").count() == taken + 2
+
+
 def _keys(page: Page) -> set[str]:
     """What the map of keys says that there is."""
     page.keyboard.press("?")

@@ -74,6 +74,7 @@
             if (event.key === "Escape") event.target.blur();
             return;
         }
+        if (event.repeat && !"jk".includes(event.key)) return; // a key held down presses nothing twice
         const element = bound().get(event.key);
         if (event.key === "?") show();
         else if (element) press(element);
