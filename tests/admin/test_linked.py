@@ -75,8 +75,8 @@ def test_who_said_the_same_hides_nobody_and_is_called_nothing_else(scene: Scene,
 
 def test_the_newest_of_many_are_shown_and_a_second_tie_to_them_hides_no_others(scene: Scene) -> None:
     first = said(scene.acme, "https://crowd.example/0", incident="IR-7")
-    plain = [said(scene.acme, f"https://crowd.example/plain-{n}") for n in range(9)]
     grouped = [said(scene.acme, f"https://crowd.example/{n}", incident="IR-7") for n in range(1, 9)]
+    plain = [said(scene.acme, f"https://crowd.example/plain-{n}") for n in range(9)]
     assert ties_of(first) == {Tie.INCIDENT: grouped[::-1], Tie.HOST: plain[:0:-1]}
 
 
