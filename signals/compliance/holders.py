@@ -91,14 +91,13 @@ def handings(signal_ids: Collection[UUID], *, since: datetime | None = None) -> 
     if not signal_ids:
         return []
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT min(at) FROM signals_change WHERE signal_id = ANY (%s)", [list(signal_ids)])
-        [first] = cursor.fetchone() or (None,)
+        cursor.execute(_SINCE, [list(signal_ids)])
+        [first, until] = (cursor.fetchone() or (None, None))[:2]
         if first is None:
             return []
-        cursor.execute(_BY_INDEX)
         # Served again under restrictions is served: only removals end what a signal showed.
-        asked = {**_parameters(signal_ids), "recalled": list(REMOVALS), "since": max(filter(None, (first, since)))}
-        cursor.execute(_HANDINGS, asked)
+        between = {"since": max(filter(None, (first, since))), "until": until}
+        cursor.execute(_HANDINGS, {**_parameters(signal_ids), "recalled": list(REMOVALS), **between})
         return [Handing(*row) for row in cursor.fetchall()]
 
 
@@ -106,12 +105,11 @@ def _holders(signal_ids: Collection[UUID], query: str, asked: Mapping[str, Any])
     if not signal_ids:
         return []
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT min(at) FROM signals_change WHERE signal_id = ANY (%s)", [list(signal_ids)])
-        [since] = cursor.fetchone() or (None,)
+        cursor.execute(_SINCE, [list(signal_ids)])
+        [since, until] = (cursor.fetchone() or (None, None))[:2]
         if since is None:
             return []
-        cursor.execute(_BY_INDEX)
-        cursor.execute(query, {**_parameters(signal_ids), **asked, "since": since})
+        cursor.execute(query, {**_parameters(signal_ids), **asked, "since": since, "until": until})
         return [Holder(*row) for row in cursor.fetchall()]
 
 
@@ -131,8 +129,14 @@ def _parameters(signal_ids: Collection[UUID]) -> dict[str, Any]:
     }
 
 
-# Each walk is asked by itself, through the index of each day: a plan that reads a day whole would read it once a walk.
-_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+# When the first of their changes was made, and until when anything can have been disclosed. For the rest of the
+# transaction, each walk is asked by itself, through the index of each day: a plan that reads a day whole would read it
+# once a walk.
+_SINCE = """
+SELECT min(at), greatest(now(), (SELECT max(at) FROM signals_head)) + interval '1 day',
+       set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)
+  FROM signals_change WHERE signal_id = ANY (%s)
+"""
 
 # The removal that stands of each signal, or the restriction: the latest that nothing has undone.
 RECALL = """
@@ -147,8 +151,9 @@ recall AS (
 
 # From a change on, pages with a head before `until` showed the value: until the next change of the signal, or until a
 # key fell that had signed what it says or who may see it, unless the signal was let stand after that.
+# It is found once for each change: a plan that joins the walks first would find it again for each of those.
 SHOWN = """
-shown AS (
+shown AS MATERIALIZED (
     SELECT change.signal_id, change.programme_id, change.position, change.revision, change.at, change.audience,
            change.audience_partners,
            signal.issuer_id, signal.indicator_type, signal.violation, ends.position AS until, ends.at AS until_at
@@ -196,8 +201,8 @@ MAY_SEE = """
    AND (coalesce(jsonb_array_length(walk.filter -> 'issuers'), 0) = 0
         OR walk.filter -> 'issuers' @> to_jsonb(shown.issuer_id))"""
 
-# The disclosures of a walk that held it. A disclosure's time is never before the change's; after the end a day is
-# allowed for clocks that run ahead.
+# The disclosures of a walk that held it. A disclosure's time is never before the change's; after the end, and after
+# now, a day is allowed for clocks that run ahead.
 _HELD_IT = """
     SELECT disclosure.at FROM signals_disclosure AS disclosure
      WHERE disclosure.walk_id = walk.id AND disclosure.at >= %(since)s
@@ -206,13 +211,9 @@ _HELD_IT = """
        AND disclosure.from_position < shown.position AND disclosure.to_position >= shown.position
        AND (shown.until IS NULL OR disclosure.head < shown.until)"""
 
-# The first of them. Nearly everybody is handed a change within a day or two, so those few days are asked first, and all
-# the days after them only for who was not: a plan over all of them would open each.
-FIRST_DISCLOSED = f"""
-    SELECT at FROM (({_HELD_IT} AND disclosure.at < shown.at + interval '2 days' ORDER BY disclosure.at LIMIT 1)
-                    UNION ALL
-                    ({_HELD_IT} AND disclosure.at >= shown.at + interval '2 days' ORDER BY disclosure.at LIMIT 1)
-                   ) AS early_or_late LIMIT 1"""  # noqa: S608  constants
+# The first of them. While each moment that is asked for lies in a day with a table of its own, these open in turn
+# and none after the first that held it; hence `until`, for without an end all of them would be opened.
+FIRST_DISCLOSED = f"{_HELD_IT} AND disclosure.at < %(until)s ORDER BY disclosure.at LIMIT 1"
 
 _HOLDERS = f"""
 WITH {RECALL}, {SHOWN}
