@@ -8,9 +8,11 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
@@ -97,6 +99,14 @@ class GatedAdmin(admin.ModelAdmin[_M]):
         """The list under its name."""
         title = self.called or capfirst(self.opts.verbose_name_plural)
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def action_checkbox(self, obj: _M) -> SafeString:
+        """As Django's, which renders a template for each row: a quarter of the time that a long list takes."""
+        return format_html(
+            '<input type="checkbox" name="{}" value="{}" class="action-select"'
+            ' aria-label="Select this object for an action - {}">',
+            *(ACTION_CHECKBOX_NAME, obj.pk, obj),
+        )
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whether the index lists it."""
