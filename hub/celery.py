@@ -49,6 +49,7 @@ app.conf.update(
     beat_schedule={
         "sweep": {"task": "signals.sweep", "schedule": 3.0, "options": {"expires": 6}},
         "mail": {"task": "signals.mail", "schedule": 60.0, "options": {"expires": 60}},
+        "activity": {"task": "signals.activity", "schedule": 60.0, "options": {"expires": 60}},
         "alarms": {"task": "signals.alarms", "schedule": 900.0, "options": {"expires": 900}},
         "purge": {"task": "signals.purge", "schedule": 600.0, "options": {"expires": 600}},
     },

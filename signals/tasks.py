@@ -19,6 +19,7 @@ from signals.bulk.drafting import forget_drafts
 from signals.bulk.working import work_next
 from signals.cases.alarms import raise_alarms
 from signals.cases.opening import close_overtaken, open_disputed, open_held
+from signals.lifecycle.activity import count_ahead
 from signals.lifecycle.days import drop_attempts, keep_days_ahead
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
@@ -128,6 +129,13 @@ def mail(**_: object) -> None:
     """Mail what must not be overlooked; a task of its own, for a mail server may take its time."""
     if serving.may_serve():
         mail_failing(at=timezone.now())
+
+
+@shared_task(name="signals.activity")
+def activity(**_: object) -> None:
+    """Count what the front page draws of large tables; a task of its own, for it reads thousands of pages of each."""
+    if serving.may_serve():
+        count_ahead(at=timezone.now())
 
 
 @shared_task(name="signals.alarms")

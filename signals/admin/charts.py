@@ -1,7 +1,6 @@
 """What the front page draws: queues by kind, cases by day and by age, signals by day, deliveries by hour.
 
-Each is one query that reads a bounded number of pages, however large its table: beyond that many it counts a sample,
-always the same, and says so.
+What would take long to count was counted ahead, of a very large table in a sample; the drawing then says so.
 """
 
 from __future__ import annotations
@@ -21,9 +20,7 @@ from signals.admin.drawing import Bar, bars
 from signals.admin.lists import lasting
 from signals.core.cases import CaseKind
 from signals.core.states import State
-
-DAYS: Final = 14
-PAGES: Final = 4000  # of 8 kB that are read of one table
+from signals.lifecycle.activity import DAYS, Activity, Counted, counted
 
 _AGES: Final[Mapping[str, int]] = {
     "1 h": 1,
@@ -64,10 +61,10 @@ def queues(*, at: datetime) -> Chart:
 
 def cases_by_day(*, at: datetime) -> Chart:
     """How many were opened and decided on each of the last days."""
-    rows = _ask(_CASES, {"since": _since(at), "pages": PAGES})
-    counts = {day: (opened, decided) for day, opened, decided, _ in rows}
-    drawn = [Bar(_day(day), counts.get(day, (0, 0))) for day in _days(at)]
-    title = _title("Cases opened and decided by day", rows)
+    found = counted(Activity.CASES, at=at)
+    counts = {day: (opened, decided) for day, opened, decided, _ in found.rows}
+    drawn = [Bar(_day(day), counts.get(day.isoformat(), (0, 0))) for day in _days(found.at)]
+    title = _title("Cases opened and decided by day", found, at=at)
     return Chart(title, bars(title, drawn, ("opened", "decided"), is_stacked=False))
 
 
@@ -82,24 +79,24 @@ def cases_by_age(*, at: datetime) -> Chart:
 
 def signals_by_day(*, at: datetime) -> Chart:
     """What was received on each of the last days, as it stands now."""
-    rows = _ask(_SIGNALS, {"since": _since(at), "pages": PAGES})
-    counts: Counter[tuple[date, str]] = Counter()
-    for day, state, count, _ in rows:
+    found = counted(Activity.SIGNALS, at=at)
+    counts: Counter[tuple[str, str]] = Counter()
+    for day, state, count, _ in found.rows:
         counts[day, state] += count
     drawn = [
-        Bar(_day(day), [sum(counts[day, state] for state in states) for states in _STANDS.values()])
-        for day in _days(at)
+        Bar(_day(day), [sum(counts[day.isoformat(), state] for state in states) for states in _STANDS.values()])
+        for day in _days(found.at)
     ]
-    title = _title("Signals received by day, as they stand now", rows)
+    title = _title("Signals received by day, as they stand now", found, at=at)
     return Chart(title, bars(title, drawn, list(_STANDS)))
 
 
 def deliveries_by_hour(*, at: datetime) -> Chart:
     """What was delivered to webhooks, and what failed, in each of the last 24 hours."""
-    rows = _ask(_DELIVERIES, {"at": at, "since": at - timedelta(hours=24), "pages": PAGES})
-    counts = {ago: (delivered, failed) for ago, delivered, failed, _ in rows}
-    drawn = [Bar(f"{at - timedelta(hours=ago):%H}h", counts.get(ago, (0, 0))) for ago in range(23, -1, -1)]
-    title = _title("Deliveries by hour", rows)
+    found = counted(Activity.DELIVERIES, at=at)
+    counts = {ago: (delivered, failed) for ago, delivered, failed, _ in found.rows}
+    drawn = [Bar(f"{found.at - timedelta(hours=ago):%H}h", counts.get(ago, (0, 0))) for ago in range(23, -1, -1)]
+    title = _title("Deliveries by hour", found, at=at)
     return Chart(title, bars(title, drawn, ("delivered", "failed"), parts=(2, 3)))
 
 
@@ -110,12 +107,10 @@ def _ask(question: str, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _title(title: str, rows: Sequence[tuple[Any, ...]]) -> str:
-    return f"{title}, estimated" if any(row[-1] < 100 for row in rows) else title
-
-
-def _since(at: datetime) -> datetime:
-    return at.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS - 1)
+def _title(title: str, found: Counted, *, at: datetime) -> str:
+    """With what a reader must know of the numbers: that they come from a sample, and when they were counted ahead."""
+    ahead = f"counted at {found.at:%H:%M} UTC" if found.at != at else ""
+    return ", ".join(filter(None, (title, "estimated" if found.is_estimated else "", ahead)))
 
 
 def _days(at: datetime) -> list[date]:
@@ -138,51 +133,3 @@ _OPEN = """
 SELECT width_bucket(extract(epoch FROM %(at)s - opened_at)::float8 / 3600, %(ages)s::float8[]), kind, count(*)
   FROM signals_case WHERE state <> 'decided' GROUP BY 1, 2
 """
-
-# Of which share of a table so many pages are, in percent; what is counted in it is divided by it.
-_SHARE = """
-share AS (SELECT least(100.0, 100.0 * %(pages)s / greatest(1, size / 8192))::float4 AS percent
-            FROM (SELECT pg_relation_size('/*table*/') + coalesce(sum(pg_relation_size(relid)), 0) AS size
-                    FROM pg_partition_tree('/*table*/')) AS whole)
-"""
-_SAMPLE = "/*table*/ TABLESAMPLE SYSTEM ((SELECT percent FROM share)) REPEATABLE (0)"
-
-
-def _sampled(question: str, table: str) -> str:
-    return question.replace("/*share*/", _SHARE).replace("/*sample*/", _SAMPLE).replace("/*table*/", table)
-
-
-_CASES = _sampled(
-    """
-WITH /*share*/,
-     seen AS (SELECT opened_at, decided_at, decided_by FROM /*sample*/
-               WHERE opened_at >= %(since)s OR decided_at >= %(since)s),
-     counted AS (SELECT (opened_at AT TIME ZONE 'UTC')::date AS day, 1 AS opened, 0 AS decided
-                   FROM seen WHERE opened_at >= %(since)s
-                 UNION ALL SELECT (decided_at AT TIME ZONE 'UTC')::date, 0, 1
-                   FROM seen WHERE decided_at >= %(since)s AND decided_by <> '')
-SELECT day, round(sum(opened) * 100 / percent)::bigint, round(sum(decided) * 100 / percent)::bigint, percent
-  FROM counted, share GROUP BY day, percent
-""",
-    "signals_case",
-)
-_SIGNALS = _sampled(
-    """
-WITH /*share*/
-SELECT (received_at AT TIME ZONE 'UTC')::date, state, round(count(*) * 100 / percent)::bigint, percent
-  FROM share, (SELECT received_at, state FROM /*sample*/ WHERE received_at >= %(since)s) AS seen
- GROUP BY 1, 2, 4
-""",
-    "signals_signal",
-)
-_DELIVERIES = _sampled(
-    """
-WITH /*share*/
-SELECT floor(extract(epoch FROM %(at)s - at) / 3600)::int,
-       round(count(*) FILTER (WHERE is_delivered) * 100 / percent)::int,
-       round(count(*) FILTER (WHERE NOT is_delivered) * 100 / percent)::int, percent
-  FROM share, (SELECT at, is_delivered FROM /*sample*/ WHERE at > %(since)s AND at <= %(at)s) AS seen
- GROUP BY 1, 4
-""",
-    "signals_attempt",
-)

@@ -8,6 +8,7 @@ opinions    what partners hold of each other's signals, and what the hub makes o
 departures  partners that left: the fate of their signals, and their word that they erased what they held
 recall      what partners tell the hub after a recall: how far they are, and receipts
 inflow      how much each partner sends, by the hour
+activity    how much happens by the day and the hour, as counted last
 quality     how good each partner's signals have proved, as counted last
 reveals     who asked to see many values at once, who agreed, and when they were shown
 screening   warning lists of well-known harmless values, and keys that fell
@@ -19,6 +20,7 @@ government  the register of requests by governments
 exports     exports of the ledger and how far their making is
 """
 
+from signals.models.activity import ActivityCount
 from signals.models.bulk import BulkItem, BulkRun
 from signals.models.cases import Appeal, Case, CaseEvent, PartnerAlarm, RemedyAsked
 from signals.models.delivery import Attempt, DisclosedMinute, Disclosure, Endpoint, FormerSecret, Unsummed
@@ -39,6 +41,7 @@ from signals.models.ties import Ties
 
 __all__ = [
     "Acknowledgement",
+    "ActivityCount",
     "Appeal",
     "Attempt",
     "BulkItem",

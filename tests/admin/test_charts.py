@@ -13,6 +13,7 @@ from signals.admin.drawing import Bar, bars
 from signals.cases import claiming, deciding
 from signals.cases.opening import open_held
 from signals.core.cases import Outcome
+from signals.lifecycle import activity
 from signals.models import Case
 from tests.admin.scene import Scene, at_the_desk, hold_many
 from tests.companies import now
@@ -51,9 +52,29 @@ def test_a_large_table_is_estimated_from_a_bounded_part_of_it(scene: Scene, monk
     whole = charts.signals_by_day(at=now())
     assert "estimated" not in whole.title
     assert "held 41" in whole.drawing
-    monkeypatch.setattr(charts, "PAGES", 1)
+    monkeypatch.setattr(activity, "AT_ONCE", 1)
     part = charts.signals_by_day(at=now())
     assert part.title.endswith(", estimated") or "held 0" in part.drawing
+
+
+def test_what_is_too_large_for_a_page_is_counted_ahead_and_says_when(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_many(scene.cedar, 3)
+    assert activity.count_ahead(at=now()) == 0, "what is small is counted as it is looked at"
+    monkeypatch.setattr(activity, "AT_ONCE", 0)
+    counted_at = now()
+    assert activity.count_ahead(at=counted_at) == len(activity.Activity)
+    hold_many(scene.cedar, 2)
+    for made in (charts.signals_by_day, charts.cases_by_day, charts.deliveries_by_hour):
+        ahead = made(at=counted_at + timedelta(seconds=59))
+        assert ahead.title.endswith(f", counted at {counted_at:%H:%M} UTC")
+        assert "estimated" not in ahead.title
+    assert "held 4" in charts.signals_by_day(at=counted_at + timedelta(seconds=59)).drawing
+    monkeypatch.undo()
+    late = charts.signals_by_day(at=counted_at + activity.FRESH)
+    assert "counted at" not in late.title
+    assert "held 6" in late.drawing
 
 
 def test_a_chart_without_anything_is_drawn_all_the_same() -> None:

@@ -137,6 +137,7 @@ UNSAID: dict[str, str] = {
     "signals_toweigh (insert)": _QUEUE,
     "signals_toweigh (delete)": _QUEUE,
     "signals_qualitycount (insert)": _COUNTED,
+    "signals_activitycount (insert)": _COUNTED,
     "signals_inflow (delete)": "old counts of what came by the hour; each of what they counted has its leaf",
     "signals_endpoint.lease_token": _WORK,
     "signals_endpoint.lease_until": _WORK,
