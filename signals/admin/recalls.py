@@ -104,6 +104,7 @@ class RecallBoard(ListOnly[RecalledSignal]):
     )
     list_filter = (ByAcknowledgement, ByKind, ByProgramme, ByIssuer, ByType)
     ordering = ("-changed_at",)
+    list_per_page = 25  # each row asks of every channel whether it had the signal
     fields = ()
     change_form_template = "signals/recall.html"
     change_list_template = "signals/recalls.html"
