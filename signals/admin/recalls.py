@@ -24,9 +24,9 @@ from signals.admin.recall_bar import bar
 from signals.compliance.recall import Copy, Recall, overdue, overdue_after, recalls
 from signals.core.notices import RECALLED
 from signals.core.recall import Standing
+from signals.lifecycle.activity import MOST_LATE, Activity, counted
 from signals.models import RecalledSignal
 
-_LATE = 100  # copies that a page looks at: of more, those of the latest recalls
 _ORDER = (Standing.OVERDUE, Standing.WAITING, Standing.RECEIPT, Standing.CLEARED, Standing.TOLD)
 
 
@@ -62,7 +62,7 @@ class ByAcknowledgement(Closed[RecalledSignal]):
         del request
         if self.value() != "overdue":
             return queryset
-        return queryset.filter(id__in={each.signal_id for each in overdue(at=timezone.now(), most=_LATE)})
+        return queryset.filter(id__in={each.signal_id for each in overdue(at=timezone.now(), most=MOST_LATE)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,12 @@ class RecallBoard(ListOnly[RecalledSignal]):
     def figures(self, request: HttpRequest) -> list[Figure]:
         """How many copies are late."""
         del request
-        late = len(overdue(at=timezone.now(), most=_LATE))
+        found = counted(Activity.RECALLS, at=(now := timezone.now()))
+        [[late, _]] = found.rows
+        ahead = f", counted at {found.at:%H:%M} UTC" if found.at != now else ""
         address = f"{reverse('admin:signals_recalledsignal_changelist')}?acknowledgement=overdue"
-        number = str(late) if late < _LATE else f"{late} or more"
-        return [Figure("recalls not acknowledged in time", number, address, is_alarm=late > 0)]
+        number = str(late) if late < MOST_LATE else f"{late} or more"
+        return [Figure(f"recalls not acknowledged in time{ahead}", number, address, is_alarm=late > 0)]
 
     def beside(self, rows: list[RecalledSignal]) -> dict[Any, _Beside]:
         """Names, masked values and the board, in a fixed number of queries."""

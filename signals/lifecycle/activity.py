@@ -10,12 +10,14 @@ from typing import Any, Final
 
 from django.db import connection
 
+from signals.compliance.recall import overdue
 from signals.models import ActivityCount
 
 DAYS: Final = 14
 FRESH: Final = timedelta(minutes=5)  # after which a count is shown no more: the clock may stand still
 AT_ONCE: Final = 500  # pages of 8 kB that a page of the desk reads of one table itself,
 AHEAD: Final = 4000  # and the clock each minute; of a larger table both count a sample, always the same
+MOST_LATE: Final = 100  # copies of recalled signals that are looked at: of more, those of the latest recalls
 
 
 class Activity(StrEnum):
@@ -24,6 +26,7 @@ class Activity(StrEnum):
     CASES = "cases"  # rows: day (ISO, UTC), opened, decided, percent
     SIGNALS = "signals"  # rows: day of receipt, state, how many, percent
     DELIVERIES = "deliveries"  # rows: hours ago, delivered, failed, percent
+    RECALLS = "recalls"  # one row: copies that are overdue, at most MOST_LATE, and 100 percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ def first_day(at: datetime) -> datetime:
 
 
 def _count(what: Activity, *, pages: int, at: datetime) -> list[list[Any]]:
+    if what is Activity.RECALLS:
+        return [[len(overdue(at=at, most=MOST_LATE)), 100]]
     question = _QUESTIONS[what].replace("/*share*/", _SHARE).replace("/*sample*/", _SAMPLE)
     given: dict[str, Any] = {"since": first_day(at), "at": at, "day_ago": at - timedelta(hours=24), "pages": pages}
     with connection.cursor() as cursor:
@@ -78,6 +83,7 @@ _TABLES: Final[Mapping[Activity, str]] = {
     Activity.CASES: "signals_case",
     Activity.SIGNALS: "signals_signal",
     Activity.DELIVERIES: "signals_attempt",
+    Activity.RECALLS: "signals_change",
 }
 _SIZE = """
 SELECT pg_relation_size('/*table*/') + coalesce(sum(pg_relation_size(relid)), 0) AS size

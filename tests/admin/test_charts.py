@@ -71,6 +71,8 @@ def test_what_is_too_large_for_a_page_is_counted_ahead_and_says_when(
         assert ahead.title.endswith(f", counted at {counted_at:%H:%M} UTC")
         assert "estimated" not in ahead.title
     assert "held 4" in charts.signals_by_day(at=counted_at + timedelta(seconds=59)).drawing
+    text = at_the_desk(*Role).get("/admin/").content.decode()
+    assert f"recalls not acknowledged in time, counted at {counted_at:%H:%M} UTC" in text
     monkeypatch.undo()
     late = charts.signals_by_day(at=counted_at + activity.FRESH)
     assert "counted at" not in late.title
