@@ -57,6 +57,7 @@ from signals.lifecycle import (
     rule,
     search,
 )
+from signals.lifecycle.activity import Activity, count_ahead
 from signals.lifecycle.deliver import deliver_due
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.failing import mark_failing
@@ -598,6 +599,9 @@ def ends(watch: Watch) -> None:
         purge.forget_tombstones(at=now() + 2 * YEAR)
         forget_notices(at=now() + 2 * YEAR)
         forget_inflow(at=now() + 2 * YEAR)
+        with pytest.MonkeyPatch.context() as patch:  # as if every table were large
+            patch.setattr("signals.lifecycle.activity.AT_ONCE", -1)
+            assert count_ahead(at=now()) == len(Activity)
         purge.destroy_spent_months(at=now() + 3 * YEAR)
 
 
