@@ -101,8 +101,10 @@ def _configuration(acme: Company, *, signal_id: str) -> str:
     lines += [f'"path.{name}" = {{ dictionary = "{name}", probability = 0.7 }}' for name in words]
     for name, values in words.items():
         lines += [f"[dictionaries.{name}]", f"values = {values}"]
-    ordinary = ["2xx", 304, 401, 403, 404, 406, 409]
+    ordinary = ["2xx", 304, 401, 403, 404, 406, 409, 410]  # 410: it has left a programme
+    wrong = [400, 401, 403, 404, 405, 406, 409, 410, 415, 422, 428, 429]
     for operation, statuses in _SEMANTIC.items():
         lines += ["[[operations]]", f'include-operation-id = "{operation}"']
         lines += [f"checks.positive_data_acceptance.expected-statuses = {ordinary + statuses}"]
+        lines += [f"checks.negative_data_rejection.expected-statuses = {wrong}"]
     return "\n".join(lines) + "\n"
