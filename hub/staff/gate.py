@@ -24,18 +24,20 @@ _M = TypeVar("_M", bound=Model)
 
 
 class CappedPaginator(Paginator[_M]):
-    """Counts no further than COUNTED: a list of a million is narrowed by its filters, not leafed through."""
+    """Counts no further than `most`: a list of a million is narrowed by its filters, not leafed through."""
+
+    most: ClassVar[int] = COUNTED
 
     @cached_property
     def count(self) -> int:
         """How many rows the pages reach."""
         rows = self.object_list
-        return rows.order_by()[:COUNTED].count() if isinstance(rows, QuerySet) else len(rows)
+        return rows.order_by()[: self.most].count() if isinstance(rows, QuerySet) else len(rows)
 
     @property
     def is_capped(self) -> bool:
         """Whether there may be more."""
-        return self.count >= COUNTED
+        return self.count >= self.most
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class GatedAdmin(admin.ModelAdmin[_M]):
     actions_on_top = True
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # counting every choice would read every row
-    paginator = CappedPaginator
+    paginator: ClassVar[type[Paginator[Any]]] = CappedPaginator
     list_per_page = 50
     list_max_show_all = 50  # "show all" never shows more than a page
 

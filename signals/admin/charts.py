@@ -109,8 +109,7 @@ def _ask(question: str, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 def _title(title: str, found: Counted, *, at: datetime) -> str:
     """With what a reader must know of the numbers: that they come from a sample, and when they were counted ahead."""
-    ahead = f"counted at {found.at:%H:%M} UTC" if found.at != at else ""
-    return ", ".join(filter(None, (title, "estimated" if found.is_estimated else "", ahead)))
+    return ", ".join(filter(None, (title, "estimated" if found.is_estimated else "", found.ahead(at))))
 
 
 def _days(at: datetime) -> list[date]:

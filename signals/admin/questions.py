@@ -27,9 +27,11 @@ from signals.admin.lists import ByPartner, ByProgramme, ListOnly, beside, short
 from signals.admin.page_of_signal import channel_shown
 from signals.compliance import overview, recipients
 from signals.compliance.minutes import disclosures_of, is_whole
+from signals.lifecycle.activity import Activity, counted
 from signals.models import DisclosedMinute
 
-_MOST_SHOWN = 500  # lines of recipients on a page; the file has them all
+_AT_ONCE = 50  # signals that a page tells of
+_MOST_SHOWN = 100  # lines of recipients on a page; the file has them all
 Cell = tuple[object, str]  # what it says, and where it leads ("" for nowhere)
 
 
@@ -53,13 +55,17 @@ class Asked(forms.Form):
     issuer = forms.CharField(required=False, max_length=40, help_text="All that a partner said, by its slug…")
     kid = forms.CharField(required=False, max_length=64, help_text="…and of that only what this key signed.")
     since = forms.DateTimeField(required=False, help_text="Handed out at or after this moment (UTC).")
+    before = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput)
 
     def clean_signals(self) -> list[UUID]:
         """The ids."""
         try:
-            return [UUID(word) for word in self.cleaned_data["signals"].split()]
+            ids = list({UUID(word): None for word in self.cleaned_data["signals"].split()})
         except ValueError:
             raise forms.ValidationError("One of these is no id of a signal.") from None
+        if len(ids) > recipients.MOST:
+            raise forms.ValidationError(f"These are {len(ids):,}; ask for at most {recipients.MOST:,} at once.")
+        return ids
 
     def clean_issuer(self) -> int | None:
         """The partner's id."""
@@ -69,13 +75,35 @@ class Asked(forms.Form):
             raise forms.ValidationError("There is no such partner.")
         return found.id if found is not None else None
 
-    def report(self) -> recipients.Report | None:
-        """What was asked for; None where nothing was."""
+    def answer(self, *, most: int) -> Answer | None:
+        """Of at most so many signals what was asked for; None where nothing was."""
         asked = self.cleaned_data
-        ids = list(asked["signals"])
-        if asked["issuer"] is not None and not ids:
-            ids = recipients.signals_of(asked["issuer"], kid=asked["kid"])
-        return recipients.report(ids, since=asked["since"]) if ids or asked["issuer"] is not None else None
+        ids, older = list(asked["signals"]), None
+        if not ids:
+            if asked["issuer"] is None:
+                return None
+            chosen = {"kid": asked["kid"], "before": asked["before"]}
+            ids, older = recipients.signals_of(asked["issuer"], **chosen, most=most)
+        return Answer(recipients.report(ids[:most], since=asked["since"]), left_out=len(ids[most:]), older=older)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Who received some signals, and what of the question it leaves for the file or for the next page."""
+
+    report: recipients.Report
+    left_out: int  # of signals that were named
+    older: int | None  # what to ask for next
+
+    @property
+    def said(self) -> str:
+        """What it tells of and what not."""
+        if self.left_out:
+            return f"The page tells of the first {_AT_ONCE} signals; the file has the {self.left_out:,} others, too."
+        if self.older is not None:
+            many = len(self.report.signal_ids)
+            return f"A page tells of {many} signals, the newest first; the file, of {recipients.MOST:,} from here on."
+        return ""
 
 
 @admin.register(DisclosedMinute, site=site)
@@ -130,24 +158,24 @@ class Questions(ListOnly[DisclosedMinute]):
     def _recipients(self, request: HttpRequest) -> HttpResponse:
         self._asks(request)
         form = Asked(request.GET or None)
-        report = form.report() if form.is_bound and form.is_valid() else None
-        tables = [] if report is None else [_lines(report), _each(report)]
-        file = f"{reverse('admin:signals_disclosedminute_report')}?{request.GET.urlencode()}" if report else ""
+        found = form.answer(most=_AT_ONCE) if form.is_bound and form.is_valid() else None
+        tables = [] if found is None else [_lines(found.report), _each(found.report)]
+        file = f"{reverse('admin:signals_disclosedminute_report')}?{request.GET.urlencode()}" if found else ""
         sentence = (
             "From the record of what was sent, never from how far a reader says it is. “Possibly” is everybody who "
             "could have read in a time whose record was lost with a restored backup. That somebody was handed a value "
             "says nothing of whether a person has seen it."
         )
-        return self._answer(request, "Who received it", sentence, tables, form=form, file=file)
+        return self._answer(request, "Who received it", sentence, tables, form=form, file=file, found=found)
 
     def _report(self, request: HttpRequest) -> HttpResponse:
         self._asks(request)
         require_fresh(request)  # it is an export
         form = Asked(request.GET or None)
-        report = form.report() if form.is_bound and form.is_valid() else None
-        if report is None:
+        found = form.answer(most=recipients.MOST) if form.is_bound and form.is_valid() else None
+        if found is None:
             raise Http404
-        answer = HttpResponse(recipients.as_csv(report), content_type="text/csv; charset=utf-8")
+        answer = HttpResponse(recipients.as_csv(found.report), content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = 'attachment; filename="recipients.csv"'
         add_never_cache_headers(answer)
         return answer
@@ -169,6 +197,7 @@ class Questions(ListOnly[DisclosedMinute]):
 
     def _retention(self, request: HttpRequest) -> HttpResponse:
         self._asks(request)
+        found = counted(Activity.RETENTION, at=(now := timezone.now()))
         heads = (
             *("Programme", "Served or waiting", "Ends within 30 days", "Overdue to expire"),
             *("Removed, not yet erased", "Overdue to be erased", "Under legal hold", "Erased"),
@@ -179,27 +208,32 @@ class Questions(ListOnly[DisclosedMinute]):
                 *((number, "") for number in (each.live, each.ends_soon, each.not_expired, each.to_purge)),
                 *((number, "") for number in (each.not_purged, each.held, each.purged)),
             ]
-            for each in overview.retention(at=timezone.now())
+            for each in overview.retention(row[:-1] for row in found.rows)
         ]
         held = [[_signal(row.id), (row.state, ""), (row.expires_at, "")] for row in overview.holds()]
         sentence = "Both overdue columns are 0 where workers run. A legal hold keeps a signal whatever its time."
-        tables = [Table("By programme", heads, rows), Table("Under legal hold", ("Signal", "State", "Until"), held)]
+        title = ", ".join(filter(None, ("By programme", found.ahead(now))))
+        tables = [Table(title, heads, rows), Table("Under legal hold", ("Signal", "State", "Until"), held)]
         return self._answer(request, "Retention", sentence, tables)
 
     def _partner(self, request: HttpRequest) -> HttpResponse:
         self._asks(request)
         slug = request.GET.get("slug", "")
-        found = overview.about(slug, at=timezone.now()) if slug else None
+        now = timezone.now()
+        found = overview.about(slug, at=now) if slug else None
         partners = [[(each, f"?slug={each}")] for each in sorted(public.partner_slugs().values())]
         if found is None:
             tables = [Table("Partners", ("Partner",), partners)]
             return self._answer(request, "Everything about a partner", "Choose one.", tables)
+        issued = counted(Activity.ISSUED, at=now)
+        signals = [(state, many) for issuer_id, state, many, _ in issued.rows if issuer_id == found.partner.id]
+        when = f", {issued.ahead(now)}" if issued.ahead(now) else ""
         facts: list[list[Cell]] = [
             [("Name", ""), (found.partner.name, "")],
             [("State", ""), (found.partner.state, "")],
             [("On probation", ""), ("yes" if found.partner.is_probationary else "no", "")],
             [("Items it was sent in 30 days", ""), (found.disclosed, "")],
-            *([(f"Signals {state}", ""), (many, "")] for state, many in found.signals.items()),
+            *([(f"Signals {state}{when}", ""), (many, "")] for state, many in signals),
             *([(f"Endpoints {state}", ""), (many, "")] for state, many in found.endpoints.items()),
         ]
         member = [
@@ -226,10 +260,15 @@ class Questions(ListOnly[DisclosedMinute]):
         *,
         form: forms.Form | None = None,
         file: str = "",
+        found: Answer | None = None,
     ) -> HttpResponse:
         require(request.user, self.to_view)
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
-        answers = {"sentence": sentence, "tables": tables, "form": form, "file": file}
+        answers = {"sentence": sentence, "tables": tables, "form": form, "file": file, "found": found}
+        if found is not None and found.older is not None:
+            older = request.GET.copy()
+            older["before"] = str(found.older)
+            answers["older"] = f"?{older.urlencode()}"
         answer = TemplateResponse(request, "signals/answer.html", {**context, **answers})
         add_never_cache_headers(answer)
         return answer

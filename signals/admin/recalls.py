@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from hub.staff.gate import Figure
+from hub.staff.gate import CappedPaginator, Figure
 from hub.staff.roles import Capability, has
 from hub.staff.site import site
 from partners import public
@@ -21,7 +21,7 @@ from signals.admin import masks
 from signals.admin.lists import ByIssuer, ByProgramme, ByType, Closed, ListOnly, badge, beside, short, since
 from signals.admin.page_of_signal import channel_shown
 from signals.admin.recall_bar import bar
-from signals.compliance.recall import Copy, Recall, overdue, overdue_after, recalls
+from signals.compliance.recall import Copy, Recall, overdue_after, recalls
 from signals.core.notices import RECALLED
 from signals.core.recall import Standing
 from signals.lifecycle.activity import MOST_LATE, Activity, counted
@@ -58,11 +58,12 @@ class ByAcknowledgement(Closed[RecalledSignal]):
         return [("overdue", "overdue")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[RecalledSignal]) -> QuerySet[RecalledSignal]:
-        """Those that a copy is late with; of very many, the latest."""
+        """Those that a copy was late with when the front page's figure was counted; of very many, the latest."""
         del request
         if self.value() != "overdue":
             return queryset
-        return queryset.filter(id__in={each.signal_id for each in overdue(at=timezone.now(), most=MOST_LATE)})
+        late = counted(Activity.RECALLS, at=timezone.now())
+        return queryset.filter(id__in=[signal_id for signal_id, *_ in late.rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,12 @@ class Line:
     receipt_at: datetime | None
 
 
+class _LatestOnes(CappedPaginator[RecalledSignal]):
+    """A board of what is recent; whoever looks for an old recall comes from its signal, or filters."""
+
+    most = 1_000
+
+
 @admin.register(RecalledSignal, site=site)
 class RecallBoard(ListOnly[RecalledSignal]):
     """What was withdrawn, expired, quarantined or restricted, the latest first."""
@@ -104,7 +111,8 @@ class RecallBoard(ListOnly[RecalledSignal]):
     )
     list_filter = (ByAcknowledgement, ByKind, ByProgramme, ByIssuer, ByType)
     ordering = ("-changed_at",)
-    list_per_page = 25  # each row asks of every channel whether it had the signal
+    paginator = _LatestOnes
+    list_per_page = 15  # each row asks of every channel whether it had the signal
     fields = ()
     change_form_template = "signals/recall.html"
     change_list_template = "signals/recalls.html"
@@ -113,11 +121,11 @@ class RecallBoard(ListOnly[RecalledSignal]):
         """How many copies are late."""
         del request
         found = counted(Activity.RECALLS, at=(now := timezone.now()))
-        [[late, _]] = found.rows
-        ahead = f", counted at {found.at:%H:%M} UTC" if found.at != now else ""
+        late = sum(copies for _, copies, _ in found.rows)
         address = f"{reverse('admin:signals_recalledsignal_changelist')}?acknowledgement=overdue"
         number = str(late) if late < MOST_LATE else f"{late} or more"
-        return [Figure(f"recalls not acknowledged in time{ahead}", number, address, is_alarm=late > 0)]
+        label = ", ".join(filter(None, ("recalls not acknowledged in time", found.ahead(now))))
+        return [Figure(label, number, address, is_alarm=late > 0)]
 
     def beside(self, rows: list[RecalledSignal]) -> dict[Any, _Beside]:
         """Names, masked values and the board, in a fixed number of queries."""

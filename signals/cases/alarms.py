@@ -14,6 +14,8 @@ from signals.core.cases import CaseKind, CaseState
 from signals.models import Case, Inflow, QualityCount
 
 ACTIVE_WITHIN = timedelta(days=7)
+STALE = timedelta(hours=12)  # so old are counts of partners that send nothing before they are counted again,
+AT_ONCE = 50  # so many of them in one sweep
 _SYSTEM = "system:quality"
 
 _Cause = tuple[int, int, str]  # partner, programme, what about
@@ -22,14 +24,15 @@ _Cause = tuple[int, int, str]  # partner, programme, what about
 def raise_alarms(*, at: datetime) -> int:
     """Open a case for each figure and flood that gives cause for one; returns how many.
 
-    Looks at partners that sent something in the last week: four queries, and two for each of them and programme. What
-    it counts is kept for the pages. What is undecided is not asked twice, and what was decided not again within 30
-    days; a flood is new when it comes after the decision about the last one.
+    Looks at partners that sent something in the last week: five queries, and two for each of them and programme. What
+    it counts is kept for the pages, and what it once counted of the others is counted anew twice a day, as what is said
+    of their signals goes on. What is undecided is not asked twice, and what was decided not again within 30 days; a
+    flood is new when it comes after the decision about the last one.
     """
-    known = _known(at=at)
+    known, active = _known(at=at), _active(at=at)
     wanted: list[_Cause] = []
-    counted: list[QualityCount] = []
-    for partner_id, programme_id in _active(at=at):
+    counted = [count_quality(*each, at=at) for each in _silent(active, at=at)]
+    for partner_id, programme_id in active:
         counted.append(count_quality(partner_id, programme_id, at=at))
         for indicator_type, found in as_counted(counted[-1:], at=at).by_type.items():
             causes = [cause_of(alarm.figure, indicator_type) for alarm in alarms(found)]
@@ -49,6 +52,13 @@ def raise_alarms(*, at: datetime) -> int:
 def _active(*, at: datetime) -> list[tuple[int, int]]:
     rows = Inflow.objects.filter(hour__gte=at - ACTIVE_WITHIN)
     return sorted(rows.values_list("partner_id", "programme_id").distinct())
+
+
+def _silent(active: list[tuple[int, int]], *, at: datetime) -> list[tuple[int, int]]:
+    """Of the others that were ever counted, those whose count is the oldest."""
+    stale = QualityCount.objects.filter(at__lte=at - STALE).order_by("at").values_list("partner_id", "programme_id")
+    known = set(active)
+    return [each for each in stale[: AT_ONCE + len(active)] if each not in known][:AT_ONCE]
 
 
 def _known(*, at: datetime) -> dict[_Cause, datetime | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -37,15 +37,26 @@ class Retention:
     purged: int
 
 
-def retention(*, at: datetime) -> list[Retention]:
-    """How retention stands in every programme, by two queries."""
+def count_retention(*, at: datetime) -> list[tuple[int, ...]]:
+    """A programme's id and its numbers in the order of `Retention`, by one query that reads every signal."""
     purged_before = at - timedelta(days=settings.PURGE_AFTER_DAYS) - LATE
     with connection.cursor() as cursor:
         cursor.execute(_RETENTION, {"at": at, "late": at - LATE, "soon": at + SOON, "purged_before": purged_before})
-        counts = {row[0]: row[1:] for row in cursor.fetchall()}
+        return list(cursor.fetchall())
+
+
+def retention(counted: Iterable[Sequence[int]]) -> list[Retention]:
+    """How retention stands in every programme, by what was counted."""
+    counts = {programme_id: numbers for programme_id, *numbers in counted}
     return [
-        Retention(slug, *counts.get(programme_id, (0,) * 7)) for programme_id, slug in public.programme_slugs().items()
+        Retention(slug, *counts.get(programme_id, [0] * 7)) for programme_id, slug in public.programme_slugs().items()
     ]
+
+
+def count_issued() -> list[tuple[int, str, int]]:
+    """A partner's id, a state and how many of its signals are in it, by one query that reads every signal."""
+    rows = Signal.objects.values("issuer_id", "state").annotate(many=Count("id")).order_by("issuer_id", "state")
+    return list(rows.values_list("issuer_id", "state", "many"))
 
 
 def holds() -> list[Signal]:
@@ -79,7 +90,6 @@ class About:
 
     partner: PartnerFacts
     memberships: list[MembershipFacts]
-    signals: Mapping[str, int]  # by state
     endpoints: Mapping[str, int]  # by state
     disclosed: int  # items of pages and bodies in the last 30 days
     leaves: list[Reading]  # the newest that mention it
@@ -90,7 +100,6 @@ def about(slug: str, *, at: datetime) -> About | None:
     partner = public.partners_by_slug([slug]).get(slug)
     if partner is None:
         return None
-    signals = Signal.objects.filter(issuer_id=partner.id).values("state").annotate(many=Count("id")).order_by("state")
     endpoints = Endpoint.objects.filter(partner_id=partner.id).values("state").annotate(many=Count("id"))
     leaves = Reading.objects.filter(subjects__contains=[f"partner:{slug}"]).defer("entry", "leaf_hash")
     with connection.cursor() as cursor:
@@ -99,7 +108,6 @@ def about(slug: str, *, at: datetime) -> About | None:
     return About(
         partner,
         public.programmes_of(partner.id, at=at),
-        {row["state"]: row["many"] for row in signals},
         {row["state"]: row["many"] for row in endpoints.order_by("state")},
         disclosed,
         list(leaves.order_by("-index")[:MOST]),

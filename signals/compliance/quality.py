@@ -15,7 +15,7 @@ from signals.core.standing import Ruling
 from signals.models import QualityCount
 
 WEEKS = timedelta(weeks=12)
-FRESH = timedelta(hours=1)
+FRESH = timedelta(days=1)  # after which a count is shown no more
 SAMPLE = 5_000
 """Of a partner's signals, the latest so many are looked at, so that the question costs the same for everybody."""
 
@@ -44,9 +44,9 @@ class Counted:
 
 
 def counted_quality(partner_id: int, *, programme_ids: Collection[int], at: datetime) -> Counted:
-    """What was counted last, within the hour, or counts now where that was not; the counts of programmes are added up.
+    """What was counted last, within the day, or counts now where that was not; the counts of programmes are added up.
 
-    Of a partner that sends, the sweep counts every quarter of an hour.
+    The sweep counts a partner that sends every quarter of an hour, and one that was silent for a week twice a day.
     """
     kept = QualityCount.objects.filter(partner_id=partner_id, programme_id__in=programme_ids, at__gt=at - FRESH)
     rows = list(kept.order_by("programme_id"))

@@ -7,6 +7,7 @@ import io
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from partners import public
@@ -14,7 +15,7 @@ from signals.compliance.holders import handings
 from signals.compliance.lost import lost_times, possible_holders
 from signals.models import Signal, Statement
 
-MOST = 1_000  # signals in one report
+MOST = 1_000  # signals in one file
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would reckon with (OWASP, CSV injection)
 
 
@@ -81,8 +82,8 @@ def recipients(signal_ids: Collection[UUID], *, since: datetime | None = None) -
 
 
 def report(signal_ids: Collection[UUID], *, since: datetime | None = None) -> Report:
-    """The breach report of at most MOST signals: its recipients, and a line for each of their channels."""
-    ids = tuple(sorted(set(signal_ids))[:MOST])
+    """The breach report of some signals, MOST by custom: its recipients, and a line for each of their channels."""
+    ids = tuple(sorted(set(signal_ids)))
     found = recipients(ids, since=since)
     channels: dict[tuple[str, str], list[Recipient]] = {}
     for each in found:
@@ -91,14 +92,24 @@ def report(signal_ids: Collection[UUID], *, since: datetime | None = None) -> Re
     return Report(ids, since, tuple(lines), tuple(found))
 
 
-def signals_of(partner_id: int, *, kid: str = "") -> list[UUID]:
-    """The newest MOST signals that a partner said and that ever came out; with `kid`, those that this key signed."""
+class Newest(NamedTuple):
+    """Some signals of a partner, the newest first, and before which arrival there are more: None for none."""
+
+    ids: list[UUID]
+    more_before: int | None
+
+
+def signals_of(partner_id: int, *, kid: str = "", before: int | None = None, most: int = MOST) -> Newest:
+    """What a partner said and what ever came out, of that what arrived before; with `kid`, what this key signed."""
     rows = Signal.objects.filter(issuer_id=partner_id, published_at__isnull=False)
     if kid:
         key = public.signing_keys([kid]).get(kid)
         said = Statement.objects.filter(key_id=key.id if key else -1, partner_id=partner_id, signal_id__isnull=False)
         rows = rows.filter(id__in=said.values("signal_id"))
-    return list(rows.order_by("-arrival").values_list("id", flat=True)[:MOST])
+    if before is not None:
+        rows = rows.filter(arrival__lt=before)
+    found = list(rows.order_by("-arrival").values_list("id", "arrival")[: most + 1])
+    return Newest([each[0] for each in found[:most]], found[most - 1][1] if len(found) > most else None)
 
 
 def as_csv(found: Report) -> str:

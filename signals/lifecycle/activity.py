@@ -1,7 +1,8 @@
-"""What the front page draws of large tables: counted each minute by the clock, so that no page waits for it."""
+"""What pages show of large tables: counted by the clock, so that no page waits for it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,11 +11,14 @@ from typing import Any, Final
 
 from django.db import connection
 
+from signals.compliance import overview
 from signals.compliance.recall import overdue
 from signals.models import ActivityCount
 
 DAYS: Final = 14
 FRESH: Final = timedelta(minutes=5)  # after which a count is shown no more: the clock may stand still
+WHOLE_EVERY: Final = timedelta(minutes=15)  # what is counted of a whole large table, never of a sample,
+WHOLE_FRESH: Final = timedelta(hours=1)  # and shown for so long
 AT_ONCE: Final = 500  # pages of 8 kB that a page of the desk reads of one table itself,
 AHEAD: Final = 4000  # and the clock each minute; of a larger table both count a sample, always the same
 MOST_LATE: Final = 100  # copies of recalled signals that are looked at: of more, those of the latest recalls
@@ -26,7 +30,9 @@ class Activity(StrEnum):
     CASES = "cases"  # rows: day (ISO, UTC), opened, decided, percent
     SIGNALS = "signals"  # rows: day of receipt, state, how many, percent
     DELIVERIES = "deliveries"  # rows: hours ago, delivered, failed, percent
-    RECALLS = "recalls"  # one row: copies that are overdue, at most MOST_LATE, and 100 percent
+    RECALLS = "recalls"  # rows: signal with overdue copies, how many, 100 percent; of the latest MOST_LATE copies
+    RETENTION = "retention"  # rows: those of overview.count_retention, and 100 percent
+    ISSUED = "issued"  # rows: those of overview.count_issued, and 100 percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +47,23 @@ class Counted:
         """Whether they come from a sample."""
         return any(row[-1] < 100 for row in self.rows)
 
+    def ahead(self, at: datetime) -> str:
+        """When they were counted, in words; nothing where it was for this page."""
+        return f"counted at {self.at:%H:%M} UTC" if self.at != at else ""
+
 
 def counted(what: Activity, *, at: datetime) -> Counted:
-    """What the clock counted of a large table within FRESH; of a small one, or where it did not, what there is now."""
-    kept = ActivityCount.objects.filter(what=what.value, at__gt=at - FRESH).first()
+    """What the clock counted of a large table lately; of a small one, or where it did not, what there is now."""
+    fresh = WHOLE_FRESH if what in _WHOLE else FRESH
+    kept = ActivityCount.objects.filter(what=what.value, at__gt=at - fresh).first()
     return Counted(kept.at, kept.rows) if kept is not None else Counted(at, _count(what, pages=AT_ONCE, at=at))
 
 
 def count_ahead(*, at: datetime) -> int:
-    """Count what is too large for a page to count; how many tables that were."""
-    large = [what for what in Activity if _pages(_TABLES[what]) > AT_ONCE]
+    """Count what is too large for a page to count, and not counted yet; how many counts that were."""
+    lately = ActivityCount.objects.filter(what__in=_WHOLE, at__gt=at - WHOLE_EVERY)
+    known = set(lately.values_list("what", flat=True))
+    large = [what for what in Activity if what.value not in known and _pages(_TABLES[what]) > AT_ONCE]
     for what in large:
         rows = _count(what, pages=AHEAD, at=at)
         ActivityCount.objects.update_or_create(what=what.value, defaults={"at": at, "rows": rows})
@@ -64,7 +77,11 @@ def first_day(at: datetime) -> datetime:
 
 def _count(what: Activity, *, pages: int, at: datetime) -> list[list[Any]]:
     if what is Activity.RECALLS:
-        return [[len(overdue(at=at, most=MOST_LATE)), 100]]
+        late = Counter(str(each.signal_id) for each in overdue(at=at, most=MOST_LATE))
+        return [[*each, 100] for each in late.items()]
+    if what in _WHOLE:
+        rows = overview.count_retention(at=at) if what is Activity.RETENTION else overview.count_issued()
+        return [[*row, 100] for row in rows]
     question = _QUESTIONS[what].replace("/*share*/", _SHARE).replace("/*sample*/", _SAMPLE)
     given: dict[str, Any] = {"since": first_day(at), "at": at, "day_ago": at - timedelta(hours=24), "pages": pages}
     with connection.cursor() as cursor:
@@ -84,7 +101,10 @@ _TABLES: Final[Mapping[Activity, str]] = {
     Activity.SIGNALS: "signals_signal",
     Activity.DELIVERIES: "signals_attempt",
     Activity.RECALLS: "signals_change",
+    Activity.RETENTION: "signals_signal",
+    Activity.ISSUED: "signals_signal",
 }
+_WHOLE: Final = (Activity.RETENTION, Activity.ISSUED)
 _SIZE = """
 SELECT pg_relation_size('/*table*/') + coalesce(sum(pg_relation_size(relid)), 0) AS size
   FROM pg_partition_tree('/*table*/')

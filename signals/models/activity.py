@@ -10,7 +10,7 @@ class ActivityCount(models.Model):
 
     what = models.CharField(max_length=16, primary_key=True)
     at = models.DateTimeField()
-    rows = models.JSONField()  # lists of a day or hour, and numbers
+    rows = models.JSONField()  # lists of a day, hour, state or whom they are of, and numbers
 
     def __str__(self) -> str:
         return f"{self.what} at {self.at:%Y-%m-%d %H:%M}"

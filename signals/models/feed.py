@@ -108,6 +108,7 @@ class Signal(models.Model):
             ),
             models.Index(fields=["issuer_id", "-arrival"], name="signal_by_issuer"),
             models.Index(fields=["-arrival"], name="signal_latest_first"),
+            models.Index(fields=["-arrival"], name="signal_under_hold", condition=models.Q(has_legal_hold=True)),
             models.Index(  # the few of any other state would be looked for among all that are published
                 fields=["state", "-arrival"], name="signal_by_state", condition=~models.Q(state="published")
             ),

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 
 from hub.staff.roles import Role
 from signals.admin import charts
@@ -14,7 +15,7 @@ from signals.cases import claiming, deciding
 from signals.cases.opening import open_held
 from signals.core.cases import Outcome
 from signals.lifecycle import activity
-from signals.models import Case
+from signals.models import ActivityCount, Case
 from tests.admin.scene import Scene, at_the_desk, hold_many
 from tests.companies import now
 
@@ -73,6 +74,16 @@ def test_what_is_too_large_for_a_page_is_counted_ahead_and_says_when(
     assert "held 4" in charts.signals_by_day(at=counted_at + timedelta(seconds=59)).drawing
     text = at_the_desk(*Role).get("/admin/").content.decode()
     assert f"recalls not acknowledged in time, counted at {counted_at:%H:%M} UTC" in text
+    whole = ("retention", "issued")
+    kept = ActivityCount.objects.filter(what__in=whole)
+    assert activity.count_ahead(at=counted_at + timedelta(minutes=14)) == len(activity.Activity) - len(whole)
+    assert {each.at for each in kept} == {counted_at}, "all of a large table is not read every minute"
+    retained = reverse("admin:signals_disclosedminute_retention")
+    said = at_the_desk(Role.AUDITOR).get(retained).content.decode()
+    assert f"By programme, counted at {counted_at:%H:%M} UTC" in said
+    assert activity.count_ahead(at=counted_at + timedelta(minutes=15)) == len(activity.Activity)
+    assert {each.at for each in kept.all()} == {counted_at + timedelta(minutes=15)}
+    ActivityCount.objects.update(at=counted_at)
     monkeypatch.undo()
     late = charts.signals_by_day(at=counted_at + activity.FRESH)
     assert "counted at" not in late.title

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -18,6 +19,7 @@ from hub.ledger.sequence import drain
 from hub.staff import factors
 from hub.staff.roles import Role
 from hub.staff.sessions import GENERATION
+from signals.admin import questions
 from signals.lifecycle.reveal import reveal
 from signals.lifecycle.roll_up import roll_up
 from signals.models import DisclosedMinute
@@ -71,6 +73,30 @@ def test_who_received_a_signal_and_the_same_as_a_file(
     assert str(scene.published.id) in file.content.decode()
     for wrong in ({"signals": "no id"}, {"issuer": "nobodys"}):
         assert "errornote" in client.get(address, wrong).content.decode()
+
+
+def test_a_page_tells_of_so_many_signals_and_leads_on_to_older_ones(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "_AT_ONCE", 1)
+    client, address = at_the_desk(Role.COMPLIANCE), reverse("admin:signals_disclosedminute_recipients")
+    seen: list[str] = []
+    asked, pages = {"issuer": "acme-social"}, 0
+    while pages := pages + 1:
+        page = client.get(address, asked).content.decode()
+        assert "received some of 1 signals" in page
+        assert page.count('name="before"') == 0, "whoever asks anew begins with the newest"
+        seen += set(re.findall(r"/admin/signals/signal/([^/]+)/change/", page))
+        if (link := re.search(r'<a href="\?issuer=acme-social&amp;before=(\d+)">', page)) is None:
+            break
+        asked["before"] = link[1]
+    assert pages > 1
+    assert len(seen) == len(set(seen))
+    assert str(scene.published.id) in seen
+    named = client.get(address, {"signals": f"{scene.published.id} {uuid4()} {uuid4()}"}).content.decode()
+    assert "the file has the 2 others, too" in named
+    too_many = " ".join(str(uuid4()) for _ in range(1001))
+    assert "ask for at most 1,000 at once" in client.get(address, {"signals": too_many}).content.decode()
 
 
 def test_the_file_of_recipients_is_an_export_and_asks_for_a_fresh_second_factor(scene: Scene) -> None:

@@ -26,8 +26,10 @@ from django.test.utils import CaptureQueriesContext
 
 from hub.staff.roles import Role
 from hub.staff.site import site
+from signals.compliance.quality import count_quality
 from signals.core.cases import CaseKind
-from signals.models import Case
+from signals.lifecycle.activity import count_ahead
+from signals.models import Case, QualityCount
 from tests.admin.scene import a_person
 from tests.bench import rig
 from tests.bench.casework import hang, lay_cases_of, record_leaves
@@ -60,9 +62,18 @@ def run(hub: rig.Rig, *, size: int = 10_000, rounds: int = 20) -> dict[str, obje
     plenty = lay(size, now=now, beside=lambda rows: lay_cases_of(rows, chance=chance, now=now))
     hang(plenty, now=now)
     record_leaves(hub, plenty, now=now)
+    _count_ahead(plenty, now=datetime.now(UTC))
     built = time.monotonic() - started
     rig.say(f"built in {built:.0f} s")
     return {"size": size, "built_s": round(built, 1), **walk(hub, plenty, rounds=rounds)}
+
+
+def _count_ahead(plenty: Plenty, *, now: datetime) -> None:
+    """What the sweeps would have counted, had the hub run for all those days."""
+    partners = [company.partner.pk for company in plenty.companies]
+    pairs = [(partner_id, programme_id) for partner_id in partners for programme_id in plenty.programmes]
+    QualityCount.objects.bulk_create([count_quality(*pair, at=now) for pair in pairs])
+    count_ahead(at=now)
 
 
 def walk(hub: rig.Rig, plenty: Plenty, *, rounds: int) -> dict[str, object]:

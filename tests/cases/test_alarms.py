@@ -21,7 +21,7 @@ from signals.cases.refusals import TooLate
 from signals.compliance.quality import counted_quality
 from signals.core.cases import Outcome
 from signals.lifecycle import rule
-from signals.models import Case, Inflow, Notice, Signal
+from signals.models import Case, Inflow, Notice, QualityCount, Signal
 from tests.admin.scene import a_person
 from tests.builders import a_programme
 from tests.cases.conftest import LedgerRefuses
@@ -79,7 +79,7 @@ def told() -> list[dict[str, Any]]:
 
 # ------------------------------------------------------------ alarms
 @pytest.mark.usefixtures("disputed")
-def test_pages_show_what_was_counted_last_and_count_themselves_what_is_older_than_an_hour(acme: Company) -> None:
+def test_pages_show_what_was_counted_last_and_count_themselves_what_is_older_than_a_day(acme: Company) -> None:
     among = list(Programme.objects.values_list("pk", flat=True))
 
     def wrong(at: datetime) -> tuple[int, datetime]:
@@ -92,10 +92,20 @@ def test_pages_show_what_was_counted_last_and_count_themselves_what_is_older_tha
     raise_alarms(at=at)
     rule.refute(Signal.objects.order_by("-arrival")[0].pk, reason="benign-value", actor="staff:7", at=at)
     settle()
-    assert wrong(at + timedelta(minutes=59)) == (10, at)
-    assert wrong(at + timedelta(minutes=61)) == (11, at + timedelta(minutes=61))
+    assert wrong(at + timedelta(hours=23)) == (10, at)
+    assert wrong(at + timedelta(hours=25)) == (11, at + timedelta(hours=25))
     raise_alarms(at=at + timedelta(minutes=15))
     assert wrong(at + timedelta(minutes=16)) == (11, at + timedelta(minutes=15))
+
+
+@pytest.mark.usefixtures("disputed")
+def test_of_who_sends_nothing_any_more_the_sweep_still_counts_twice_a_day(acme: Company) -> None:
+    at = now()
+    assert raise_alarms(at=at) == 2
+    Inflow.objects.all().delete()
+    for later, counted_at in ((11, at), (12, at + timedelta(hours=12)), (13, at + timedelta(hours=12))):
+        assert raise_alarms(at=at + timedelta(hours=later)) == 0, "nobody is asked about what is long past"
+        assert [each.at for each in QualityCount.objects.all()] == [counted_at]
 
 
 @pytest.mark.usefixtures("disputed")
