@@ -77,6 +77,16 @@ class GatedAdmin(admin.ModelAdmin[_M]):
     list_per_page = 50
     list_max_show_all = 50  # "show all" never shows more than a page
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> _M | None:
+        """As Django's, and once for each page that is read: a page, its buttons and its form show the same row."""
+        if request.method != "GET":
+            return super().get_object(request, object_id, from_field)
+        kept: dict[tuple[object, ...], _M | None] = vars(request).setdefault("rows_of_pages", {})
+        key = (self.model, object_id, from_field)
+        if key not in kept:
+            kept[key] = super().get_object(request, object_id, from_field)
+        return kept[key]
+
     def figures(self, request: HttpRequest) -> Sequence[Figure]:
         """What the front page counts of these rows, in a bounded number of queries; asked only where the page opens."""
         del request

@@ -18,6 +18,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -94,7 +95,13 @@ class HubAdminSite(AdminSite):
         return super().index(request, {"figures": figures, "charts": charts, **(extra_context or {})})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """The rooms and their lists in the order of work, under the names people use."""
+        """The rooms and their lists in the order of work, under the names people use: made when a page shows them.
+
+        Django asks for them on every page, and only the front page and a room's own show them.
+        """
+        return cast("list[Any]", SimpleLazyObject(lambda: self._rooms(request, app_label)))
+
+    def _rooms(self, request: HttpRequest, app_label: str | None) -> list[Any]:
         rooms: list[Any] = super().get_app_list(request, app_label)
         for room in rooms:
             room["name"] = _ROOMS.get(room["app_label"], room["name"])

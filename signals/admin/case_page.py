@@ -92,8 +92,9 @@ def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
     events = list(CaseEvent.objects.filter(case=case).order_by("-id")[:_EVENTS])
     names = people({case.holder, case.decided_by, *(event.actor for event in events)})
     about = Q(signal_id=case.signal_id) if case.signal_id is not None else Q(partner_id=case.partner_id)
-    late, partners = at - case.due_at, public.partner_slugs()
-    shown = page_of_signal.page(signal, at=at) if signal is not None else None
+    late, programmes, partners = at - case.due_at, public.programme_slugs(), public.partner_slugs()
+    names_of = {"programmes": programmes, "partners": partners}
+    shown = page_of_signal.page(signal, **names_of, at=at) if signal is not None else None
     is_decided = case.state == CaseState.DECIDED
     quality = _quality(case, at=at)
     return Page(
@@ -107,7 +108,7 @@ def page(case: Case, *, actor: str, is_leased: bool, at: datetime) -> Page:
         pause=PAUSES.get(case.pause_reason, ""),
         may_undo=may_undo(case, at=at),
         may_reopen=is_decided and bool(case.decided_by) and case.kind != CaseKind.HOLD,
-        programme=public.programme_slugs().get(case.programme_id or 0, ""),
+        programme=programmes.get(case.programme_id or 0, ""),
         partner=partners.get(case.partner_id or 0, ""),
         judged=_judged(case, Case.objects.filter(about).exclude(pk=case.pk)),
         handed=_handed(shown.handed) if shown is not None else "",

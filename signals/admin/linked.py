@@ -14,7 +14,6 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from hub.vault import keyring
-from partners import public
 from signals.admin import masks
 from signals.admin.drawing import Spoke, star
 from signals.admin.lists import short
@@ -59,11 +58,13 @@ class Linked:
     drawing: SafeString
 
 
-def linked(signal: Signal, *, reading: Reading | None, incident: str | None) -> Linked:
+def linked(
+    signal: Signal, *, programme: str, partners: Mapping[int, str], reading: Reading | None, incident: str | None
+) -> Linked:
     """What this signal is tied to; a fixed number of queries. Without a reading (erased) only the same value counts."""
-    by_tie, bits = _by_equality(signal, reading, incident), {}
+    by_tie, bits = _by_equality(signal, programme, reading, incident), {}
     if reading is not None and reading.type == "pdq":
-        bits = _like_pictures(signal, reading)
+        bits = _like_pictures(signal, programme, reading)
         by_tie[Tie.PICTURE] = sorted(bits, key=bits.__getitem__)[:_FETCHED]
     named = [identity for ids in by_tie.values() for identity in ids]
     rows = Signal.objects.in_bulk([*named])
@@ -79,7 +80,7 @@ def linked(signal: Signal, *, reading: Reading | None, incident: str | None) -> 
         if found:
             shown[tie], is_more[tie] = found[:SHOWN], len(found) > SHOWN
             seen |= {row.pk for row in shown[tie]}
-    masked, partners = masks.masked([row for group in shown.values() for row in group]), public.partner_slugs()
+    masked = masks.masked([row for group in shown.values() for row in group])
     groups = [
         Group(tie, [_other(row, partners, masked[row.pk], bits.get(row.pk)) for row in group], is_more[tie])
         for tie, group in shown.items()
@@ -98,11 +99,13 @@ def _same_value(signal: Signal) -> Iterable[Signal]:
     return rows.order_by("-arrival")[: SHOWN + 1]
 
 
-def _by_equality(signal: Signal, reading: Reading | None, incident: str | None) -> dict[Tie, list[UUID]]:
+def _by_equality(
+    signal: Signal, programme: str, reading: Reading | None, incident: str | None
+) -> dict[Tie, list[UUID]]:
     if reading is None:
         return {}
     wanted = ties.exact(reading, issuer_id=signal.issuer_id, incident=incident)
-    keys = {key: tie for tie, tied in wanted.items() for key in _keys(signal.programme_id, [tied])}
+    keys = {key: tie for tie, tied in wanted.items() for key in _keys(programme, [tied])}
     found: dict[Tie, list[UUID]] = {tie: [] for tie in wanted}
     if keys:
         for key, identity in sharing(keys, besides=bytes(signal.value_index or b""), limit=_FETCHED):
@@ -110,17 +113,18 @@ def _by_equality(signal: Signal, reading: Reading | None, incident: str | None) 
     return found
 
 
-def _like_pictures(signal: Signal, reading: Reading) -> dict[UUID, int]:
+def _like_pictures(signal: Signal, programme: str, reading: Reading) -> dict[UUID, int]:
     """Signals whose hash is at most NEAR bits from this one but not the same, each with how many bits differ."""
-    near = _keys(signal.programme_id, ties.near(reading.value))
+    near = _keys(programme, ties.near(reading.value))
     ids = with_most_in_common(near, limit=_CANDIDATES)
-    read = masks.readings(Signal.objects.filter(pk__in=ids).exclude(pk=signal.pk))
+    rows = Signal.objects.filter(pk__in=ids).exclude(pk=signal.pk).values_list("id", "statement_id")
+    read = masks.readings(dict(rows))
     bits = {identity: ties.distance(reading.value, other.value) for identity, other in read.items()}
     return {identity: count for identity, count in bits.items() if 0 < count <= NEAR}
 
 
-def _keys(programme_id: int, tied: Iterable[bytes]) -> list[int]:
-    scope = f"programme:{public.programme_by_id(programme_id).slug}"
+def _keys(programme: str, tied: Iterable[bytes]) -> list[int]:
+    scope = f"programme:{programme}"
     return [as_key(index.digest) for each in tied for index in keyring.blind_indexes(scope, each)]
 
 

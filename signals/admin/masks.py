@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -88,11 +88,13 @@ def said(signal: Signal) -> Said:
     return Said(_with_service(reading.masked, reading.service), whole.signal, reading)
 
 
-def readings(signals: Iterable[Signal]) -> dict[UUID, Reading]:
-    """How the hub reads the value of each signal that can be opened: for comparing, never for a page. One query."""
-    rows = {signal.id: signal.statement_id for signal in signals}
-    sealed, found = _sealed(list(rows.values())[:LIMIT]), {}
-    for identity, statement_id in rows.items():
+def readings(statements: Mapping[UUID, UUID]) -> dict[UUID, Reading]:
+    """How the hub reads the value of each signal that can be opened: for comparing, never for a page. One query.
+
+    Takes the ids of signals, each with its statement's.
+    """
+    sealed, found = _sealed(list(statements.values())[:LIMIT]), {}
+    for identity, statement_id in statements.items():
         if statement_id not in sealed:
             continue
         try:

@@ -67,10 +67,10 @@ class Page:
     expires_in: str
 
 
-def page(signal: Signal, *, at: datetime) -> Page:
-    """The page of this signal at that moment."""
+def page(signal: Signal, *, programmes: Mapping[int, str], partners: Mapping[int, str], at: datetime) -> Page:
+    """The page of this signal at that moment, with everybody's names."""
     said = masks.said(signal)
-    programmes, partners = public.programme_slugs(), public.partner_slugs()
+    incident = said.words.incident if said.words is not None else None
     statements = list(Statement.objects.filter(signal_id=signal.id).defer("sealed").order_by("-received_at")[:_LINES])
     keys = public.signing_keys_by_id({signal.key_id, *(statement.key_id for statement in statements)})
     return Page(
@@ -105,7 +105,13 @@ def page(signal: Signal, *, at: datetime) -> Page:
             _verdict(row) for row in Verdict.objects.filter(signal_id=signal.id).order_by("-submission_id")[:_LINES]
         ],
         handed=handed_out(signal.id, partners),
-        linked=linked(signal, reading=said.reading, incident=said.words.incident if said.words is not None else None),
+        linked=linked(
+            signal,
+            programme=programmes[signal.programme_id],
+            partners=partners,
+            reading=said.reading,
+            incident=incident,
+        ),
         expires_in=lasting(signal.expires_at - at) if signal.expires_at > at else "",
     )
 

@@ -221,8 +221,10 @@ class SignalAdmin(ListOnly[Signal]):
     ) -> HttpResponse:
         """The page of one signal."""
         row = self.get_object(request, object_id) if self.has_view_permission(request) else None
-        page = page_of_signal.page(row, at=timezone.now()) if row is not None else None
+        page = None
         if row is not None:
+            names = {"programmes": public.programme_slugs(), "partners": public.partner_slugs()}
+            page = page_of_signal.page(row, **names, at=timezone.now())
             breaks.looked_at(request, row.violation, at=timezone.now())
         may_reveal = has(request.user, Capability.SIGNALS_REVEAL)
         why = values.must_say_why(request.user)

@@ -210,7 +210,7 @@ def test_the_desk_asks_no_more_for_more_cases_or_more_history(scene: Scene, case
     for _ in range(3):
         talking.comment(case.pk, "One more", actor="staff:1", at=now())
     assert [queries(client, address) for address in (QUEUE, page_of(case))] == before
-    assert max(before) <= 44, before
+    assert max(before) <= 36, before
 
 
 def test_the_page_of_an_appeal_shows_who_appealed_and_who_has_not_put_it_right(scene: Scene) -> None:

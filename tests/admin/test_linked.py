@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from hub.staff.roles import Role
 from hub.vault import keyring
+from partners import public
 from partners.models import Programme
 from signals.admin import linked, masks
 from signals.core.ties import Tie
@@ -36,8 +37,9 @@ def said(company: Company, value: str, **members: Any) -> Signal:
 def ties_of(signal: Signal) -> dict[Tie, list[Signal]]:
     opened = masks.said(signal)
     incident = opened.words.incident if opened.words is not None else None
-    groups = linked.linked(signal, reading=opened.reading, incident=incident).groups
-    return {group.tie: [other.signal for other in group.others] for group in groups}
+    partners = public.partner_slugs()
+    found = linked.linked(signal, programme="csea", partners=partners, reading=opened.reading, incident=incident)
+    return {group.tie: [other.signal for other in group.others] for group in found.groups}
 
 
 def test_each_tie_leads_to_the_others_and_none_to_itself(scene: Scene) -> None:
