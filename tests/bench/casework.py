@@ -45,6 +45,7 @@ def hang(plenty: Plenty, *, now: datetime) -> None:
     _as_superuser(
         "SELECT setval('signals_arrival', (SELECT max(arrival) + 1 FROM signals_signal))",
         "VACUUM (ANALYZE)",
+        "CHECKPOINT",
     )
 
 
