@@ -30,7 +30,7 @@ from signals.compliance.minutes import disclosures_of, is_whole
 from signals.lifecycle.activity import Activity, counted
 from signals.models import DisclosedMinute
 
-_AT_ONCE = 25  # signals that a page tells of
+_AT_ONCE = 20  # signals that a page tells of
 _MOST_SHOWN = 100  # lines of recipients on a page; the file has them all
 Cell = tuple[object, str]  # what it says, and where it leads ("" for nowhere)
 

@@ -112,7 +112,7 @@ class RecallBoard(ListOnly[RecalledSignal]):
     list_filter = (ByAcknowledgement, ByKind, ByProgramme, ByIssuer, ByType)
     ordering = ("-changed_at",)
     paginator = _LatestOnes
-    list_per_page = 15  # each row asks of every channel whether it had the signal
+    list_per_page = 12  # each row asks of every channel whether it had the signal
     fields = ()
     change_form_template = "signals/recall.html"
     change_list_template = "signals/recalls.html"
