@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 
 from signals.compliance import overview
 from signals.compliance.recall import overdue
@@ -60,19 +60,30 @@ def counted(what: Activity, *, at: datetime) -> Counted:
 
 
 def count_ahead(*, at: datetime) -> int:
-    """Count what is too large for a page to count, and not counted yet; how many counts that were."""
+    """Count what is too large for a page to count, and not counted yet; how many counts that were.
+
+    One process at a time: where counting takes longer than the clock's minute, the next one leaves it to the first.
+    """
     lately = ActivityCount.objects.filter(what__in=_WHOLE, at__gt=at - WHOLE_EVERY)
     known = set(lately.values_list("what", flat=True))
     large = [what for what in Activity if what.value not in known and _pages(_TABLES[what]) > AT_ONCE]
-    for what in large:
-        rows = _count(what, pages=AHEAD, at=at)
-        ActivityCount.objects.update_or_create(what=what.value, defaults={"at": at, "rows": rows})
-    return len(large)
+    return sum(_count_alone(what, at=at) for what in large)
 
 
 def first_day(at: datetime) -> datetime:
     """When the first of the days began that are counted."""
     return at.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS - 1)
+
+
+def _count_alone(what: Activity, *, at: datetime) -> bool:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"heliograph count {what}"])
+            if not (cursor.fetchone() or [False])[0]:
+                return False
+        rows = _count(what, pages=AHEAD, at=at)
+        ActivityCount.objects.update_or_create(what=what.value, defaults={"at": at, "rows": rows})
+    return True
 
 
 def _count(what: Activity, *, pages: int, at: datetime) -> list[list[Any]]:

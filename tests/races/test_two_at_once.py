@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from partners import public
 from partners.models import Programme
 from signals.compliance.minutes import waiting
-from signals.lifecycle import roll_up, verify
+from signals.lifecycle import activity, roll_up, verify
 from signals.lifecycle.deliver import claim_due, deliver_due
 from signals.lifecycle.endpoints import add_endpoint, replay
 from signals.lifecycle.expire import expire_due
@@ -296,3 +296,12 @@ def test_a_worker_that_dies_while_it_sums_leaves_all_of_it_waiting() -> None:
         actor.end(commit=False)
     assert (waiting(), DisclosedMinute.objects.count()) == (before, summed)
     assert roll_up.roll_up(until=now() + timedelta(days=1), at=now()) == before
+
+
+def test_what_one_worker_counts_ahead_another_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "AT_ONCE", -1)
+    with Actor("counts") as actor:
+        assert actor.begin(lambda: activity.count_ahead(at=now()))
+        assert activity.count_ahead(at=now()) == 0, "the other is at it"
+        actor.end(commit=False)
+    assert activity.count_ahead(at=now()) == len(activity.Activity)
