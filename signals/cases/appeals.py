@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -30,8 +31,9 @@ from signals.core.refusals import NotFound
 from signals.core.standing import Ruling as Ruled
 from signals.core.states import LIVE, State
 from signals.lifecycle import rule
+from signals.lifecycle.moves import lock_signals
 from signals.lifecycle.notices import notify
-from signals.models import Appeal, Case, RemedyAsked, Signal
+from signals.models import Appeal, Case, RemedyAsked, Ruling, Signal
 from signals.voices import standing_ruling
 
 AT_RISK = "at-risk"  # the cause of a case in which somebody is said to be at significant risk
@@ -181,37 +183,46 @@ def tell_holders(case: Case, *, at: datetime) -> None:
 
 
 def uphold(case: Case, actor: str, at: datetime) -> None:
-    """The signal is refuted if it is still served, and whoever had it is told. In the caller's transaction."""
-    if _is_live(case):
-        rule.refute(_signal_of(case), reason=_FOR_APPEAL, actor=actor, at=at)
+    """The signal is refuted, and whoever had it is told. In the caller's transaction.
+
+    So is one that is not served at present, for it may come back, or its author say it anew; what is erased is not.
+    """
+    refute = rule.refute if _lock_signal(case).state in _LIVE else rule.refute_unserved
+    refute(_signal_of(case), reason=_FOR_APPEAL, actor=actor, at=at)
     tell_holders(case, at=at)
 
 
 def reject(case: Case, actor: str, at: datetime) -> None:
     """The signal stands: what restricted it for the appeal's sake is lifted, and nobody's ruling since then.
 
-    What this very appeal ruled before it was opened again is taken back. In the caller's transaction.
+    What this very appeal ruled before it was opened again is taken back. So it is with a signal that is not served at
+    present, for it may come back. In the caller's transaction.
     """
-    if _is_live(case):
-        _take_back_upheld(case, actor, at)
-        if _is_restricted_by_appeal(_signal_of(case)):
-            signal = Signal.objects.get(pk=_signal_of(case))
-            if rule.may_be_lifted(signal):
-                rule.lift(signal.pk, reason="confirmed-on-review", actor=actor, at=at)
+    signal = _lock_signal(case)
+    if signal.state in _LIVE:
+        _take_back_upheld(case, rule.undo, actor, at)
+        if _for_appeal(signal.pk) is not None and rule.may_be_lifted(signal):
+            rule.lift(signal.pk, reason="confirmed-on-review", actor=actor, at=at)
+    elif signal.state != State.PURGED.value:
+        _take_back_upheld(case, rule.undo_unserved, actor, at)
+        restricted = _for_appeal(signal.pk)
+        if restricted is not None:
+            rule.undo_unserved(restricted, actor=actor, at=at)
     tell_holders(case, at=at)
 
 
-def _take_back_upheld(case: Case, actor: str, at: datetime) -> None:
+def _take_back_upheld(case: Case, undo: Callable[..., object], actor: str, at: datetime) -> None:
     """Undo the rulings by which this very case found the signal wrong, from the last word on it back."""
     decided = set(case.events.filter(kind=CaseEventKind.DECIDED.value).values_list("actor", "at"))
     while (latest := standing_ruling(_signal_of(case))) is not None:
         if (latest.ruled, latest.reason) != (Ruled.REFUTED, _FOR_APPEAL) or (latest.actor, latest.at) not in decided:
             return
-        rule.undo(latest, actor=actor, at=at)
+        undo(latest, actor=actor, at=at)
 
 
-def _is_live(case: Case) -> bool:
-    return Signal.objects.filter(pk=_signal_of(case), state__in=_LIVE).exists()
+def _lock_signal(case: Case) -> Signal:
+    identity = _signal_of(case)
+    return lock_signals([identity])[identity]
 
 
 def _was_rejected(said: Appeal) -> bool:
@@ -220,9 +231,10 @@ def _was_rejected(said: Appeal) -> bool:
     return before.filter(case__outcome=Outcome.REJECTED.value).exists()
 
 
-def _is_restricted_by_appeal(signal_id: UUID) -> bool:
+def _for_appeal(signal_id: UUID) -> Ruling | None:
+    """The last word on the signal, if that restricted it until its appeal is decided."""
     latest = standing_ruling(signal_id)
-    return latest is not None and (latest.actor, latest.reason) == (_SYSTEM, _FOR_APPEAL)
+    return latest if latest is not None and (latest.actor, latest.reason) == (_SYSTEM, _FOR_APPEAL) else None
 
 
 def _signal_of(case: Case) -> UUID:

@@ -59,11 +59,34 @@ def undo(ruling: Ruling, *, actor: str, at: datetime) -> Signal:
     """
     with transaction.atomic():
         signal = _served(ruling.signal_id)
-        if standing_ruling(signal.id) != ruling:
-            raise CannotMove("Somebody has ruled on the signal since, or took this back already: it stays as it is.")
+        _check_is_last(ruling)
         _put_down(signal, Ruled.UNDONE, ruling.reason, actor=actor, at=at, undoes=ruling)
     signal.refresh_from_db()
     return signal
+
+
+def refute_unserved(signal_id: UUID, *, reason: str, actor: str, at: datetime) -> None:
+    """Find a signal wrong that is not served at present: should it come back, or its value be said anew, that counts.
+
+    Nothing is done for one that is erased. `reason` is one of RULING_REASONS, else ParameterInvalid.
+    """
+    _check_reason(reason, RULING_REASONS)
+    with transaction.atomic():
+        signal = _remembered(signal_id)
+        if signal is not None:
+            _put_down(signal, Ruled.REFUTED, reason, actor=actor, at=at)
+
+
+def undo_unserved(ruling: Ruling, *, actor: str, at: datetime) -> None:
+    """Take a ruling back on a signal that is not served at present: should it come back, it is as if without it.
+
+    Nothing is done for one that is erased. Refuses CannotMove unless this is the last word on it.
+    """
+    with transaction.atomic():
+        signal = _remembered(ruling.signal_id)
+        if signal is not None:
+            _check_is_last(ruling)
+            _put_down(signal, Ruled.UNDONE, ruling.reason, actor=actor, at=at, undoes=ruling)
 
 
 def may_be_lifted(signal: Signal) -> bool:
@@ -73,8 +96,7 @@ def may_be_lifted(signal: Signal) -> bool:
 
 
 def _rule(signal_id: UUID, ruled: Ruled, reason: str, allowed: tuple[str, ...], *, actor: str, at: datetime) -> Signal:
-    if reason not in allowed:
-        raise ParameterInvalid(f"The reason is one of: {', '.join(allowed)}.", parameter="reason")
+    _check_reason(reason, allowed)
     with transaction.atomic():
         signal = _served(signal_id)
         if ruled is Ruled.LIFTED and not may_be_lifted(signal):
@@ -82,6 +104,21 @@ def _rule(signal_id: UUID, ruled: Ruled, reason: str, allowed: tuple[str, ...], 
         _put_down(signal, ruled, reason, actor=actor, at=at)
     signal.refresh_from_db()
     return signal
+
+
+def _check_reason(reason: str, allowed: tuple[str, ...]) -> None:
+    if reason not in allowed:
+        raise ParameterInvalid(f"The reason is one of: {', '.join(allowed)}.", parameter="reason")
+
+
+def _check_is_last(ruling: Ruling) -> None:
+    if standing_ruling(ruling.signal_id) != ruling:
+        raise CannotMove("Somebody has ruled on the signal since, or took this back already: it stays as it is.")
+
+
+def _remembered(signal_id: UUID) -> Signal | None:
+    signal = lock_signals([signal_id]).get(signal_id)
+    return signal if signal is not None and signal.state != State.PURGED.value else None
 
 
 def _served(signal_id: UUID) -> Signal:

@@ -23,15 +23,17 @@ from signals.core.cases import CaseKind, Outcome, Remedy
 from signals.core.refusals import CannotMove
 from signals.lifecycle import rule
 from signals.lifecycle.notices import post_notices
+from signals.lifecycle.quarantine import revoke_compromised_key, settle_fallen_keys
 from signals.lifecycle.weigh import weigh
 from signals.models import Case, CaseEvent, RemedyAsked, Ruling, Signal, Weight
 from tests.admin.scene import a_person
-from tests.builders import a_programme
+from tests.builders import KeyPair, a_programme
 from tests.cases.conftest import LedgerRefuses, Recorded
-from tests.companies import Company, a_company, now
+from tests.companies import Company, a_company, another_key, now, settle
 
 pytestmark = pytest.mark.django_db
 ANN, BEN, EVE = "staff:7", "staff:8", "staff:9"
+VALUE = "https://bad.example/acme-social/1"  # of the room's signal
 UPHOLD: dict[str, Any] = {"outcome": Outcome.UPHELD, "reason": "mistaken-identity"}
 REJECT: dict[str, Any] = {"outcome": Outcome.REJECTED, "reason": "confirmed-on-review"}
 
@@ -233,6 +235,48 @@ def test_an_appeal_about_what_was_withdrawn_is_answered_all_the_same(room: Room)
     assert notices(room.birch, "appeal.decided")
 
 
+def test_who_withdraws_before_an_appeal_is_upheld_does_not_say_it_anew_unseen(room: Room) -> None:
+    room.appeal()
+    room.acme.say(room.acme.withdrawal(room.jws))
+    case = decide(room.case(), **UPHOLD)
+    assert Weight.objects.get(signal_id=room.signal.pk).standing == "refuted"
+    [anew] = room.acme.say(room.acme.sign(room.acme.signal(VALUE)))
+    assert anew["verdict"] == "held"
+    assert Signal.objects.get(pk=anew["signal"]).held_reasons == ["contested"]
+    undoing.reopen(case.pk, text="New papers", actor=EVE, at=now())
+    decide(room.case(), BEN, **REJECT)
+    assert (room.state(), Weight.objects.get(signal_id=room.signal.pk).standing) == ("withdrawn", "unreviewed")
+
+
+def test_an_appeal_upheld_while_its_signal_is_not_served_restricts_it_when_it_comes_back(room: Room) -> None:
+    thief = another_key(room.acme)
+    room.appeal()
+    room.acme.say(room.acme.withdrawal(room.jws, key=thief))
+    decide(room.case(), **UPHOLD)
+    come_back(room, thief)
+    assert (room.state(), Weight.objects.get(signal_id=room.signal.pk).standing) == ("restricted", "refuted")
+
+
+def come_back(room: Room, thief: KeyPair) -> None:
+    """The key that withdrew the signal falls."""
+    revoke_compromised_key(thief.kid, partner_id=room.acme.partner.pk, compromised_at=None, actor=EVE, at=now())
+    while settle_fallen_keys(at=now()):
+        pass
+    settle()
+
+
+def test_an_appeal_rejected_while_its_signal_is_not_served_leaves_nothing_of_what_it_restricted(room: Room) -> None:
+    thief = another_key(room.acme)
+    room.appeal(risk="significant")
+    assert room.state() == "restricted"
+    room.acme.say(room.acme.withdrawal(room.jws, key=thief))
+    assert room.state() == "withdrawn"
+    decide(room.case(), **REJECT)
+    come_back(room, thief)
+    assert (room.state(), Weight.objects.get(signal_id=room.signal.pk).standing) == ("published", "unreviewed")
+    assert open_disputed(at=now()) == 0
+
+
 def test_what_everybody_was_told_is_not_undone_but_decided_anew(room: Room) -> None:
     room.appeal()
     case = decide(room.case(), **UPHOLD)
@@ -408,8 +452,7 @@ def test_if_the_ledger_cannot_be_written_nothing_happened(room: Room, ledger_ref
 
 def corroborated(room: Room) -> Case:
     """An appeal about what another partner saw itself, claimed by Rosa."""
-    value = "https://bad.example/acme-social/1"
-    room.birch.say(room.birch.sign(room.birch.signal(value)))
+    room.birch.say(room.birch.sign(room.birch.signal(VALUE)))
     weigh([room.signal.pk], at=now())
     assert Weight.objects.get(signal_id=room.signal.pk).standing == "corroborated"
     room.appeal()
@@ -451,7 +494,7 @@ def test_who_proposes_is_locked_before_the_case_as_whoever_approves_locks(room: 
 
 
 def test_a_dispute_of_what_others_bear_out_takes_two_people_too(room: Room) -> None:
-    room.birch.say(room.birch.sign(room.birch.signal("https://bad.example/acme-social/1")))
+    room.birch.say(room.birch.sign(room.birch.signal(VALUE)))
     rule.dispute(room.signal.pk, reason="benign-value", actor=ANN, at=now())
     assert Weight.objects.get(signal_id=room.signal.pk).standing == "disputed"
     open_disputed(at=now())
