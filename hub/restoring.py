@@ -27,6 +27,7 @@ from hub.ledger.leaf import Leaf
 from hub.ledger.mirror import Mirror
 from hub.refusal import Refusal
 from hub.staff.accounts import set_roles, switch_off
+from hub.staff.approvals import expire_restored
 from hub.staff.factors import forget_codes
 from hub.staff.identities import unlink
 from hub.staff.roles import Role
@@ -53,8 +54,9 @@ from signals.lifecycle.leave import leave_again
 from signals.lifecycle.notices import tell_restored
 from signals.lifecycle.quarantine import revoke_compromised_key
 from signals.lifecycle.reapply import hold_again, purge_again, withdraw_again
-from signals.lifecycle.rule import dispute, refute, undo
-from signals.models import Endpoint, Ruling
+from signals.lifecycle.reveal_many import end_restored
+from signals.lifecycle.rule import dispute, refute, refute_unserved, undo, undo_unserved
+from signals.models import Endpoint, Ruling, Signal
 from signals.voices import standing_ruling
 
 ACTOR = "system:restore"
@@ -97,6 +99,15 @@ def restore(*, size: int, at: datetime) -> Restored:
                 result.stopped.append(
                     f"Bulk run {run.pk} is stopped: it was at work in the backup, and may have been stopped or undone "
                     "since. Look at it under Bulk runs, and let it go on or undo it."
+                )
+            for approval in expire_restored(actor=ACTOR, at=at):
+                result.stopped.append(
+                    f"Proposal {approval.pk} ({approval.act}) is over: it waited for a second person in the backup and "
+                    "may have been approved or refused since. Propose it anew if it is still wanted."
+                )
+            for reveal_id in end_restored():
+                result.stopped.append(
+                    f"Reveal {reveal_id} is over: it was agreed to in the backup, and may have been looked at since."
                 )
         if missing:
             result.brought_back = rebuild.carry_out(missing, sequencer)
@@ -285,13 +296,15 @@ def _rule_again(said: _Said, at: datetime) -> None:
     again = here.filter(ruled=ruling, actor=ACTOR).exclude(
         number__in=here.filter(undoes__isnull=False).values("undoes")
     )
-    verb = {"disputed": dispute, "refuted": refute}.get(ruling)  # one that was lifted since is a person's to lift again
+    is_removed = Signal.objects.filter(pk=identity).exclude(removal="").exists()  # and may come back
+    # One that was lifted since is a person's to lift again.
+    verb = {"disputed": dispute, "refuted": refute_unserved if is_removed else refute}.get(ruling)
     if verb and not again.exists():
         verb(identity, reason=str(said.facts["reason"]), actor=ACTOR, at=at)
     elif ruling == "undone" and not again.exists():  # once for each signal: what is left standing is the safer side
         stands = standing_ruling(identity)
         if stands is not None and stands.ruled == said.facts["of"]:
-            undo(stands, actor=ACTOR, at=at)
+            (undo_unserved if is_removed else undo)(stands, actor=ACTOR, at=at)
 
 
 def _after(said: _Said) -> dict[str, Any]:

@@ -59,7 +59,9 @@ ACTIONS: dict[str, Action] = {
     ),
     "appeal.remedied": Action("A partner said what it did after an appeal was upheld.", to_partner=True),
     "appeal.told": Action("Partners that had a signal were told what an appeal about it came to; holds how many."),
-    "approval.expired": Action("Nobody decided on a proposal in time; nothing was done."),
+    "approval.expired": Action(
+        "Nobody decided on a proposal in time, or the hub was restored while it waited; nothing was done."
+    ),
     "approval.granted": Action("A second person approved a proposal, which was carried out in the same transaction."),
     "approval.proposed": Action("A member of staff proposed an act that needs a second person; holds what was shown."),
     "approval.refused": Action("A second person refused a proposal; nothing was done."),

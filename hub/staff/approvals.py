@@ -185,6 +185,19 @@ def expire_proposals(*, at: datetime) -> int:
     return len(late)
 
 
+def expire_restored(*, actor: str, at: datetime) -> list[Approval]:
+    """Let go of all that waits in a backup that was put back; returns what did.
+
+    The backup does not know what was approved, refused or withdrawn since; nobody may approve what somebody refused.
+    """
+    with transaction.atomic():
+        rows = Approval.objects.select_for_update().filter(state=ApprovalState.WAITING.value)
+        waiting = list(rows.order_by("proposed_at", "pk"))
+        for approval in waiting:
+            _expire(approval, actor=actor, at=at)
+    return waiting
+
+
 def description(approval: Approval) -> Description:
     """What will happen, said by the act as things stand now; empty for an act that this version does not know."""
     act = ACTS.get(approval.act)
@@ -263,10 +276,14 @@ def _reason(reason: str) -> str:
 def _let_expire(approval: Approval, *, at: datetime) -> bool:
     if approval.expires_at > at:
         return False
-    _decide(approval, ApprovalState.EXPIRED, by=None, answer="", at=at)
-    _record("approval.expired", approval, actor=_SYSTEM, at=at)
-    _lapse(approval, Who(actor=_SYSTEM, at=at))
+    _expire(approval, actor=_SYSTEM, at=at)
     return True
+
+
+def _expire(approval: Approval, *, actor: str, at: datetime) -> None:
+    _decide(approval, ApprovalState.EXPIRED, by=None, answer="", at=at)
+    _record("approval.expired", approval, actor=actor, at=at)
+    _lapse(approval, Who(actor=actor, at=at))
 
 
 def _lapse(approval: Approval, who: Who) -> None:

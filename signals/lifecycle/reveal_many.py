@@ -80,6 +80,17 @@ def show(reveal_id: UUID, *, actor: str, at: datetime) -> list[Shown]:
     return found
 
 
+def end_restored() -> list[UUID]:
+    """End what waits to be looked at in a backup that was put back, for it may have been seen since; returns its ids.
+
+    In the caller's transaction, whose leaf says that the hub was restored.
+    """
+    rows = RevealMany.objects.select_for_update().filter(state=RevealState.GRANTED.value)
+    ended = list(rows.order_by("pk").values_list("pk", flat=True))
+    RevealMany.objects.filter(pk__in=ended).update(state=RevealState.OVER.value)
+    return ended
+
+
 def may_look(asked: RevealMany, *, at: datetime) -> bool:
     """Whether whoever asked may look now."""
     is_granted = asked.state == RevealState.GRANTED and asked.approved_at is not None

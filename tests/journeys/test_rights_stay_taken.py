@@ -19,8 +19,10 @@ from hub.environment import tile_storage
 from hub.ledger import serving
 from hub.ledger.actions import ACTIONS
 from hub.ledger.sequence import drain
-from hub.staff import factors, identities
+from hub.staff import approvals, factors, identities
 from hub.staff.accounts import add_account, renew_password, set_roles, switch_off
+from hub.staff.changes import RESET_FACTORS, subject_of
+from hub.staff.models import Approval
 from hub.staff.provider import Identity
 from hub.staff.roles import Role, roles_of
 from partners import public
@@ -38,7 +40,8 @@ from signals.bulk import drafting, running
 from signals.core.bulk import Deed, Filter
 from signals.core.endpoints import Stop
 from signals.core.opinions import RULING_REASONS
-from signals.lifecycle import legal_hold
+from signals.core.refusals import CannotMove
+from signals.lifecycle import legal_hold, reveal_many
 from signals.lifecycle.endpoints import add_endpoint, change_endpoint, disable_endpoint, stop_again
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.leave import leave_hub
@@ -76,11 +79,19 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     everything, why = Filter(programme="rights"), {"reason": RULING_REASONS[0], "policy": "x 1"}
     run = drafting.draft(Deed.REFUTE, everything, **why, actor="staff:1", at=now())
     running.apply(run.pk, actor="staff:1", at=now())
+    proposal = approvals.propose(
+        RESET_FACTORS, by=robin, subject=subject_of(vic), facts={}, reason="lost, she says", at=now()
+    )
+    asked = reveal_many.ask([UUID(verdict["signal"])], reason="One ring", by=robin, at=now())
+    agreed = Approval.objects.get(subject=f"reveal:{asked.pk}")
+    approvals.approve(agreed.pk, by=sam, at=now())
     drain()
     backup = back_up()
 
     who: dict[str, Any] = {"actor": "staff:1", "at": now()}
     running.stop(run.pk, **who)
+    approvals.refuse(proposal.pk, by=sam, reason="it was not her", at=now())
+    reveal_many.show(asked.pk, actor=f"staff:{robin.pk}", at=now())
     key_id = acme.token.split("_")[2]
     roll_api_key(key_id, partner_slug=acme.slug, asked_with=key_id, old_expires_in=timedelta(0), **who)
     change_membership(birch.slug, "rights", Terms(may_submit=False, may_receive=False), **who)
@@ -151,6 +162,12 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
         run.refresh_from_db()
         assert (run.state, run.next_attempt_at) == ("stopped", None)
         assert f"Bulk run {run.pk} is stopped" in said
+        proposal.refresh_from_db()
+        assert proposal.state == "expired", "somebody else could approve what was refused"
+        assert f"Proposal {proposal.pk} (staff.reset-second-factors) is over" in said
+        with pytest.raises(CannotMove):
+            reveal_many.show(asked.pk, actor=f"staff:{robin.pk}", at=now())
+        assert f"Reveal {asked.pk} is over" in said
         signal = Signal.objects.get(id=signal_id(verdict))
         assert signal.has_legal_hold
         ruling = standing_ruling(signal.id)

@@ -427,6 +427,10 @@ def appeals_verbs(reads: Doors) -> None:
     with reads.watch.door("a dispute becomes a case"):
         rule.dispute(disputed.pk, reason="benign-value", **who)
         assert opening.open_disputed(at=now()) == 1
+        ruling = standing_ruling(disputed.pk)
+        assert ruling is not None
+        rule.undo_unserved(ruling, **who)
+        rule.refute_unserved(disputed.pk, reason="benign-value", **who)
     asked = {"programme": "csea", "signal": str(hit.pk), "reason": "other", "evidence": "own-logs"}
     reads.ask("post", "appeals", {**asked, "risk": "significant"})
     judge = a_person("judge", Role.ANALYST)
@@ -541,6 +545,7 @@ def peoples_verbs(watch: Watch) -> None:
         lambda proposal: approvals.refuse(proposal.pk, by=stands, reason="no", at=now()),
         lambda proposal: approvals.withdraw(proposal.pk, by=sits, at=now()),
         lambda proposal: approvals.expire_proposals(at=now() + YEAR),
+        lambda proposal: approvals.expire_restored(actor="system:restore", at=now()),
     ):
         with watch.door("approvals"):
             decide(approvals.propose(NOTHING, **asked, at=now()))

@@ -224,6 +224,19 @@ def test_it_expires(door: Door, ann: User, sue: User, recorded: Recorded) -> Non
     assert swept.pk != asked_late.pk
 
 
+def test_what_waits_in_a_backup_is_over_since_it_may_have_been_refused(
+    door: Door, ann: User, sue: User, recorded: Recorded
+) -> None:
+    done, waits = proposed(ann), proposed(ann)
+    approvals.approve(done.pk, by=sue, at=LATER)
+    for expected in ([waits], []):
+        assert approvals.expire_restored(actor="system:restore", at=LATER) == expected
+    with pytest.raises(NotWaiting, match="expired"):
+        approvals.approve(waits.pk, by=sue, at=LATER)
+    assert set(Approval.objects.values_list("pk", "state")) == {(done.pk, "granted"), (waits.pk, "expired")}
+    assert (recorded()[-1]["action"], recorded()[-1]["actor"]) == ("approval.expired", "system:restore")
+
+
 def test_without_the_ledger_nothing_is_proposed_or_done(
     door: Door, ann: User, sue: User, ledger_refuses: LedgerRefuses
 ) -> None:
@@ -234,6 +247,7 @@ def test_without_the_ledger_nothing_is_proposed_or_done(
         lambda: approvals.refuse(proposal.pk, by=sue, reason="no", at=LATER),
         lambda: approvals.withdraw(proposal.pk, by=ann, at=LATER),
         lambda: approvals.expire_proposals(at=NOON + timedelta(days=30)),
+        lambda: approvals.expire_restored(actor="system:restore", at=LATER),
     ):
         with ledger_refuses(), transaction.atomic():
             step()
