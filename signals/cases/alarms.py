@@ -11,11 +11,14 @@ from signals.cases.opening import open_case
 from signals.compliance.quality import as_counted, count_quality
 from signals.core.alarms import FLOOD_WITHIN, QUIET, Figure, alarms, cause_of
 from signals.core.cases import CaseKind, CaseState
+from signals.core.gates import HoldReason
 from signals.models import Case, Inflow, QualityCount
 
 ACTIVE_WITHIN = timedelta(days=7)
 STALE = timedelta(hours=12)  # so old are counts of partners that send nothing before they are counted again,
 AT_ONCE = 50  # so many of them in one sweep
+_LATEST = 10_000  # so many of a partner's signals are looked through for a flood in the hour of a decision
+_HOUR = timedelta(hours=1)
 _SYSTEM = "system:quality"
 
 _Cause = tuple[int, int, str]  # partner, programme, what about
@@ -27,7 +30,7 @@ def raise_alarms(*, at: datetime) -> int:
     Looks at partners that sent something in the last week: five queries, and two for each of them and programme. What
     it counts is kept for the pages, and what it once counted of the others is counted anew twice a day, as what is said
     of their signals goes on. What is undecided is not asked twice, and what was decided not again within 30 days; a
-    flood is new when it comes after the decision about the last one.
+    flood is new when it comes, or goes on, after the decision about the last one.
     """
     known, active = _known(at=at), _active(at=at)
     wanted: list[_Cause] = []
@@ -81,12 +84,34 @@ def _floods(known: dict[_Cause, datetime | None], *, at: datetime) -> list[_Caus
     for partner_id, programme_id, last_hour in floods:
         cause = (partner_id, programme_id, cause_of(Figure.FLOOD))
         decided_at = known.get(cause)
-        if cause not in known or (decided_at is not None and last_hour > decided_at):
-            found.append(cause)
+        if cause in known and (decided_at is None or not _came_after(decided_at, cause, last_hour=last_hour)):
+            continue
+        found.append(cause)
     return found
+
+
+def _came_after(decided_at: datetime, cause: _Cause, *, last_hour: datetime) -> bool:
+    """Whether any of a flood, which is counted by the hour, came after the decision about the last one.
+
+    Of the hour of the decision itself the partner's latest signals say it.
+    """
+    if not last_hour <= decided_at < last_hour + _HOUR:
+        return last_hour > decided_at
+    partner_id, programme_id, _ = cause
+    with connection.cursor() as cursor:
+        cursor.execute(_FLOODED_SINCE, [partner_id, _LATEST, programme_id, decided_at, HoldReason.FLOOD.value])
+        [is_new] = cursor.fetchone()
+    return bool(is_new)
 
 
 _FLOODS = """
 SELECT partner_id, programme_id, max(hour) FROM signals_inflow
  WHERE flooded > 0 AND hour > %s GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
+_FLOODED_SINCE = """
+SELECT EXISTS (
+    SELECT FROM (SELECT programme_id, received_at, held_reasons FROM signals_signal
+                  WHERE issuer_id = %s ORDER BY arrival DESC LIMIT %s) AS latest
+     WHERE programme_id = %s AND received_at > %s AND %s = ANY (held_reasons))
 """

@@ -142,6 +142,20 @@ def test_a_flood_is_asked_once_and_the_next_one_again(flood: Inflow, ann: User) 
     assert raise_alarms(at=now() + timedelta(hours=2)) == 1
 
 
+def test_a_flood_that_goes_on_in_the_hour_of_the_decision_is_asked_again(
+    acme: Company, csea: Programme, ann: User
+) -> None:
+    Programme.objects.filter(pk=csea.pk).update(gates={"flood_floor": 3})
+    acme.may_backfill = False
+    acme.say(*(acme.sign(acme.signal()) for _ in range(4)))
+    assert raise_alarms(at=now()) == 1
+    decide("explained", by=ann, outcome=Outcome.DISMISSED)
+    assert raise_alarms(at=now()) == 0, "nothing has come since"
+    acme.say(acme.sign(acme.signal()))
+    assert raise_alarms(at=now()) == 1
+    assert raise_alarms(at=now()) == 0
+
+
 def test_a_few_signals_are_no_alarm(acme: Company) -> None:
     acme.say(*(acme.sign(acme.signal()) for _ in range(2)))
     rule.refute(Signal.objects.order_by("arrival")[0].pk, reason="benign-value", actor="staff:7", at=now())
