@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
+from hub.vault import keyring
 from partners.models import Programme
 from signals.core.flood import ACTIVE_HOURS
 from signals.lifecycle import rule, verify
@@ -127,6 +130,18 @@ def test_a_programme_may_switch_the_gate_off(acme: Company) -> None:
 # ------------------------------------------------------------ values
 def test_one_partner_says_a_value_only_so_often(acme: Company) -> None:
     assert reasons(acme, VALUE, VALUE) == [[], []]
+    assert reasons(acme, VALUE) == [["flood"]]
+
+
+def test_while_index_keys_are_replaced_it_is_counted_by_all_of_them(
+    acme: Company, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.KEYS_DIR = tmp_path / "keys"
+    assert reasons(acme, VALUE) == [[]]
+    monkeypatch.setattr(keyring.keyring().index, "warm_up", timedelta())
+    keyring.begin_index_rotation("programme:csea")
+    assert reasons(acme, VALUE) == [[]]
+    assert set(Signal.objects.values_list("index_key_id", flat=True)) == {"programme:csea#1", "programme:csea#2"}
     assert reasons(acme, VALUE) == [["flood"]]
 
 

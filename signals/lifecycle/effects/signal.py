@@ -150,12 +150,12 @@ def _is_flood(batch: Batch, line: Line) -> bool:
     is_on = line.programme.gates.get(HoldReason.FLOOD) is not False
     stream = (line.programme.id, line.reading.type)
     allowance = flood.allowance_of(line.programme.gates)
-    is_own, is_anybodys = batch.counting.is_burst(stream), False
-    for value in values_of(line):
-        known = batch.known.setdefault(value, Known())
-        is_own |= flood.repeats_too_often(known.repeats, allowance)
-        is_anybodys |= flood.is_met_too_often(known.partners, allowance)
-        known.repeats += 1
+    # Of one value by each index that it goes by: a signal goes by one of them, a partner may have met it by several.
+    known = [batch.known.setdefault(value, Known()) for value in values_of(line)]
+    is_burst = batch.counting.is_burst(stream)
+    is_own = is_burst or flood.repeats_too_often(sum(each.repeats for each in known), allowance)
+    is_anybodys = any(flood.is_met_too_often(each.partners, allowance) for each in known)
+    known[0].repeats += 1
     if is_own and is_on:
         batch.counting.note_flood(stream)
     return is_own or is_anybodys
