@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from hub.vault import keyring
+from signals import tied
 from signals.admin import masks
 from signals.admin.drawing import Spoke, star
 from signals.admin.lists import short
@@ -22,7 +23,6 @@ from signals.core.indicators import Reading
 from signals.core.ties import NEAR, Tie
 from signals.lifecycle.tie import as_key
 from signals.models import Signal
-from signals.tied import sharing, with_most_in_common
 
 SHOWN: Final = 8  # of each kind
 _FETCHED: Final = 2 * SHOWN + 1  # of each kind but the value: as many as are shown under another, its own, and one more
@@ -48,6 +48,7 @@ class Group:
     tie: Tie
     others: list[Other]
     is_more: bool  # than are shown
+    looked_at: int  # of a crowd: so many of it were looked at for the newest; 0 where that were all
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ def linked(
     signal: Signal, *, programme: str, partners: Mapping[int, str], reading: Reading | None, incident: str | None
 ) -> Linked:
     """What this signal is tied to; a fixed number of queries. Without a reading (erased) only the same value counts."""
-    by_tie, bits = _by_equality(signal, programme, reading, incident), {}
+    by_tie, crowds = _by_equality(signal, programme, reading, incident)
+    bits: dict[UUID, int] = {}
     if reading is not None and reading.type == "pdq":
         bits = _like_pictures(signal, programme, reading)
         by_tie[Tie.PICTURE] = sorted(bits, key=bits.__getitem__)[:_FETCHED]
@@ -82,7 +84,12 @@ def linked(
             seen |= {row.pk for row in shown[tie]}
     masked = masks.masked([row for group in shown.values() for row in group])
     groups = [
-        Group(tie, [_other(row, partners, masked[row.pk], bits.get(row.pk)) for row in group], is_more[tie])
+        Group(
+            tie,
+            [_other(row, partners, masked[row.pk], bits.get(row.pk)) for row in group],
+            is_more[tie],
+            tied.CROWD if tie in crowds else 0,
+        )
         for tie, group in shown.items()
     ]
     spokes = [
@@ -101,31 +108,35 @@ def _same_value(signal: Signal) -> Iterable[Signal]:
 
 def _by_equality(
     signal: Signal, programme: str, reading: Reading | None, incident: str | None
-) -> dict[Tie, list[UUID]]:
+) -> tuple[dict[Tie, list[UUID]], set[Tie]]:
+    """Whom each tie leads to, and which ties have more signals than are looked at."""
     if reading is None:
-        return {}
+        return {}, set()
     wanted = ties.exact(reading, issuer_id=signal.issuer_id, incident=incident)
-    keys = {key: tie for tie, tied in wanted.items() for key in _keys(programme, [tied])}
+    keys = {key: tie for tie, said in wanted.items() for key in _keys(programme, [said])}
     found: dict[Tie, list[UUID]] = {tie: [] for tie in wanted}
+    crowds = set()
     if keys:
-        for key, identity in sharing(keys, besides=bytes(signal.value_index or b""), limit=_FETCHED):
+        besides = bytes(signal.value_index or b"")
+        for key, identity, is_crowd in tied.sharing(keys, besides=besides, limit=_FETCHED):
             found[keys[key]].append(identity)
-    return found
+            crowds |= {keys[key]} if is_crowd else set()
+    return found, crowds
 
 
 def _like_pictures(signal: Signal, programme: str, reading: Reading) -> dict[UUID, int]:
     """Signals whose hash is at most NEAR bits from this one but not the same, each with how many bits differ."""
     near = _keys(programme, ties.near(reading.value))
-    ids = with_most_in_common(near, limit=_CANDIDATES)
+    ids = tied.with_most_in_common(near, limit=_CANDIDATES)
     rows = Signal.objects.filter(pk__in=ids).exclude(pk=signal.pk).values_list("id", "statement_id")
     read = masks.readings(dict(rows))
     bits = {identity: ties.distance(reading.value, other.value) for identity, other in read.items()}
     return {identity: count for identity, count in bits.items() if 0 < count <= NEAR}
 
 
-def _keys(programme: str, tied: Iterable[bytes]) -> list[int]:
+def _keys(programme: str, said: Iterable[bytes]) -> list[int]:
     scope = f"programme:{programme}"
-    return [as_key(index.digest) for each in tied for index in keyring.blind_indexes(scope, each)]
+    return [as_key(index.digest) for each in said for index in keyring.blind_indexes(scope, each)]
 
 
 def _other(row: Signal, partners: Mapping[int, str], masked: str, bits: int | None) -> Other:

@@ -14,6 +14,7 @@ from hub.staff.roles import Role
 from hub.vault import keyring
 from partners import public
 from partners.models import Programme
+from signals import tied
 from signals.admin import linked, masks
 from signals.core.ties import Tie
 from signals.lifecycle import reindex
@@ -140,4 +141,13 @@ def test_a_page_asks_no_more_however_many_are_linked(scene: Scene) -> None:
     assert queries(client, address) == before
     text = client.get(address).content.decode()
     assert text.count("https://c•••.example") == linked.SHOWN + 1
-    assert "and more" in text
+    assert "and more</span>" in text
+
+
+def test_of_a_crowd_the_page_says_that_not_all_were_looked_at(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tied, "CROWD", 12)
+    first = said(scene.acme, "https://crowd.example/0")
+    scene.acme.say(*(scene.acme.sign(scene.acme.signal(f"https://crowd.example/{n}")) for n in range(1, 20)))
+    address = reverse("admin:signals_signal_change", args=[first.pk])
+    text = at_the_desk(Role.ANALYST).get(address).content.decode()
+    assert "and more; so many have it that these are the newest of 12 of them" in text
