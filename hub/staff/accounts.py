@@ -88,7 +88,11 @@ def set_roles(user: User, roles: Collection[Role], *, actor: str, at: datetime) 
 
 
 def renew_password(user: User, *, actor: str, at: datetime) -> str:
-    """A new one-time password for somebody who lost theirs; every session of theirs ends."""
+    """A new one-time password for somebody who lost theirs; every session of theirs ends.
+
+    An identity that opens the account by single sign-on goes on to: `switch_on` unlinks it too, for where somebody else
+    may have had a way in.
+    """
     one_time = secrets.token_urlsafe(18)
     user.set_password(one_time)
     with transaction.atomic():
