@@ -50,6 +50,7 @@ from signals.bulk.running import stop_restored
 from signals.core.endpoints import Stop
 from signals.core.leaving import Fate
 from signals.lifecycle.endpoints import remove_endpoint, stop_again
+from signals.lifecycle.exports import fail_restored
 from signals.lifecycle.leave import leave_again
 from signals.lifecycle.notices import tell_restored
 from signals.lifecycle.quarantine import revoke_compromised_key
@@ -108,6 +109,10 @@ def restore(*, size: int, at: datetime) -> Restored:
             for reveal_id in end_restored():
                 result.stopped.append(
                     f"Reveal {reveal_id} is over: it was agreed to in the backup, and may have been looked at since."
+                )
+            for export_id in fail_restored(actor=ACTOR, at=at):
+                result.stopped.append(
+                    f"Export {export_id}, which opens values, is given up: it may have been made since the backup."
                 )
         if missing:
             result.brought_back = rebuild.carry_out(missing, sequencer)

@@ -33,6 +33,7 @@ _MOST_ATTEMPTS = 12
 _LONGEST_WAIT = 600  # seconds
 _BEAT_SECONDS = 1.0  # between two notes of how far it is
 _FAILURE_CHARACTERS = 4_000
+_RESTORED = "The hub was restored from a backup. Whether this was made since, its leaves say; ask anew if it was not."
 
 
 class Overtaken(RuntimeError):
@@ -168,6 +169,22 @@ def end_exports(*, at: datetime) -> int:
         shutil.rmtree(home(export_id), ignore_errors=True)
     _sweep_up()
     return len(over)
+
+
+def fail_restored(*, actor: str, at: datetime) -> list[UUID]:
+    """Give up what a backup that was put back has to make with values opened; returns the exports that it was.
+
+    Two people agreed to one, which may have been made, handed out and erased since. Others do no harm made twice.
+    """
+    with transaction.atomic():
+        rows = Export.objects.select_for_update().filter(state=ExportState.PENDING.value, opens_values=True)
+        given_up = list(rows.order_by("asked_at", "id").values_list("id", flat=True))
+        Export.objects.filter(id__in=given_up).update(
+            state=ExportState.FAILED.value, failure=_RESTORED, lease_token=None, lease_until=None
+        )
+        for export_id in given_up:
+            record("export.failed", actor=actor, at=at, subjects=[f"export:{export_id}"])
+    return given_up
 
 
 def _sweep_up() -> None:

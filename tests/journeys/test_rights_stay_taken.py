@@ -18,6 +18,7 @@ from hub import restoring
 from hub.environment import tile_storage
 from hub.ledger import serving
 from hub.ledger.actions import ACTIONS
+from hub.ledger.export.query import Kind, Query
 from hub.ledger.sequence import drain
 from hub.staff import approvals, factors, identities
 from hub.staff.accounts import add_account, renew_password, set_roles, switch_off
@@ -41,7 +42,7 @@ from signals.core.bulk import Deed, Filter
 from signals.core.endpoints import Stop
 from signals.core.opinions import RULING_REASONS
 from signals.core.refusals import CannotMove
-from signals.lifecycle import legal_hold, reveal_many
+from signals.lifecycle import exports, legal_hold, reveal_many
 from signals.lifecycle.endpoints import add_endpoint, change_endpoint, disable_endpoint, stop_again
 from signals.lifecycle.expire import expire_due
 from signals.lifecycle.leave import leave_hub
@@ -85,6 +86,8 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
     asked = reveal_many.ask([UUID(verdict["signal"])], reason="One ring", by=robin, at=now())
     agreed = Approval.objects.get(subject=f"reveal:{asked.pk}")
     approvals.approve(agreed.pk, by=sam, at=now())
+    two = {"actor": f"staff:{robin.pk}", "approved_by": f"staff:{sam.pk}"}
+    export = exports.ask(Query(Kind.COMPLETE), reason="file 9", opens_values=True, at=now(), **two)
     drain()
     backup = back_up()
 
@@ -168,6 +171,7 @@ def test_rights_that_were_taken_after_the_backup_stay_taken(
         with pytest.raises(CannotMove):
             reveal_many.show(asked.pk, actor=f"staff:{robin.pk}", at=now())
         assert f"Reveal {asked.pk} is over" in said
+        assert f"Export {export.id}, which opens values, is given up" in said
         signal = Signal.objects.get(id=signal_id(verdict))
         assert signal.has_legal_hold
         ruling = standing_ruling(signal.id)

@@ -188,6 +188,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("signals/lifecycle/exports.py", "deny"): _EXPORTS,
     ("signals/lifecycle/exports.py", "download"): _EXPORTS,
     ("signals/lifecycle/exports.py", "end_exports"): _EXPORTS,
+    ("signals/lifecycle/exports.py", "fail_restored"): _EXPORTS,
     ("signals/lifecycle/opening.py", "open_values"): _EXPORTS,
     ("signals/compliance/holders.py", "handings"): "reads",
     ("hub/staff/failures.py", "note_wrong_factor"): _SESSIONS,

@@ -170,6 +170,21 @@ def test_a_full_disk_is_tried_again_later(log: OwnLog, settings: Settings, tmp_p
     assert export.next_attempt_at > now()
 
 
+def test_what_a_backup_has_to_make_with_values_opened_is_given_up(log: OwnLog, ledger_refuses: LedgerRefuses) -> None:
+    plain, agreed = asked(), asked(opens_values=True, approved_by="staff:8")
+    before = size_of_ledger()
+    with ledger_refuses():
+        exports.fail_restored(actor="system:restore", at=now())
+    assert set(Export.objects.values_list("state", flat=True)) == {"pending"}
+    for expected in ([agreed.id], []):
+        assert exports.fail_restored(actor="system:restore", at=now()) == expected
+    assert [(row.id, row.state) for row in Export.objects.order_by("asked_at")] == [
+        (plain.id, "pending"),
+        (agreed.id, "failed"),
+    ]
+    assert ("export.failed", "system:restore") in {(leaf["action"], leaf["actor"]) for leaf in said(before)}
+
+
 def test_the_database_lets_nobody_open_values_alone(log: OwnLog) -> None:
     for approved_by in ("", "staff:7"):
         with pytest.raises(IntegrityError, match="who_opens_values_by_an_export_had_somebody_else_agree"):
