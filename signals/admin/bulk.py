@@ -283,11 +283,12 @@ def progress(run: BulkRun) -> SafeString | str:
 
 def _page(run: BulkRun, *, after: str) -> dict[str, Any]:
     """What the template shows; a fixed number of queries, and at most _SAMPLES seals opened."""
+    begin = int(after) if after.isdecimal() and len(after) < 9 else 0
     listed = list(
         BulkItem.objects.filter(
             run=run,
             state__in=[ItemState.SKIPPED.value, ItemState.KEPT.value],
-            number__gt=int(after) if after.isdecimal() and len(after) < 9 else 0,
+            number__gt=begin,
         ).order_by("number")[: _LISTED + 1]
     )
     names = people({run.asked_by, run.approved_by, run.undo_by})
@@ -303,6 +304,7 @@ def _page(run: BulkRun, *, after: str) -> dict[str, Any]:
         "meanings": MEANINGS,
         "samples": _samples(run),
         "listed": listed[:_LISTED],
+        "after": begin,
         "more": listed[_LISTED - 1].number if len(listed) > _LISTED else None,
         "progress": progress(run),
         "is_dry": run.state in {RunState.DRAFT, RunState.PROPOSED},

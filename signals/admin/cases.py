@@ -22,7 +22,7 @@ from hub.staff.gate import Chart, Figure
 from hub.staff.roles import Capability, Who, has, member, require
 from hub.staff.site import site
 from partners import public
-from signals.admin import breaks, charts, masks, mine
+from signals.admin import breaks, charts, masks, mine, values
 from signals.admin.case_page import CaseForm, page, people
 from signals.admin.lists import ByProgramme, Closed, ListOnly, badge, beside, lasting, short
 from signals.cases import claiming, own, second_person, talking, undoing
@@ -187,6 +187,7 @@ class CaseAdmin(ListOnly[Case]):
             "page": shown,
             "may_decide": has(request.user, Capability.SIGNALS_TRIAGE),
             "may_reveal": has(request.user, Capability.SIGNALS_REVEAL),
+            "must_say_why": values.must_say_why(request.user),
         }
 
     def _mine(self, request: HttpRequest) -> HttpResponse:

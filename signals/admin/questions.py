@@ -54,7 +54,11 @@ class Asked(forms.Form):
     )
     issuer = forms.CharField(required=False, max_length=40, help_text="All that a partner said, by its slug…")
     kid = forms.CharField(required=False, max_length=64, help_text="…and of that only what this key signed.")
-    since = forms.DateTimeField(required=False, help_text="Handed out at or after this moment (UTC).")
+    since = forms.DateTimeField(
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+        help_text="Handed out at or after this moment (UTC).",
+    )
     before = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput)
 
     def clean_signals(self) -> list[UUID]:
@@ -75,16 +79,32 @@ class Asked(forms.Form):
             raise forms.ValidationError("There is no such partner.")
         return found.id if found is not None else None
 
-    def answer(self, *, most: int) -> Answer | None:
-        """Of at most so many signals what was asked for; None where nothing was."""
+    def clean(self) -> dict[str, Any]:
+        """Nothing that would be passed over: of a question that means nothing, nobody would have received anything."""
+        asked = super().clean() or {}
+        if self.errors:
+            return asked
+        if asked["signals"] and (asked["issuer"] is not None or asked["kid"]):
+            raise forms.ValidationError("Name signals by their ids, or an issuer and its key: not both.")
+        if not asked["signals"] and asked["issuer"] is None:
+            raise forms.ValidationError("Name signals by their ids, or an issuer.")
+        if asked["kid"]:
+            key = public.signing_keys([asked["kid"]]).get(asked["kid"])
+            if key is None or key.partner_id != asked["issuer"]:
+                self.add_error("kid", "The issuer has no such key.")
+        return asked
+
+    def answer(self, *, most: int) -> Answer:
+        """Of at most so many signals what was asked for."""
         asked = self.cleaned_data
-        ids, older = list(asked["signals"]), None
-        if not ids:
-            if asked["issuer"] is None:
-                return None
+        ids, older, unknown = list(asked["signals"]), None, []
+        if ids:
+            unknown = recipients.unknown(ids)
+        else:
             chosen = {"kid": asked["kid"], "before": asked["before"]}
             ids, older = recipients.signals_of(asked["issuer"], **chosen, most=most)
-        return Answer(recipients.report(ids[:most], since=asked["since"]), left_out=len(ids[most:]), older=older)
+        found = recipients.report(ids[:most], since=asked["since"])
+        return Answer(found, left_out=len(ids[most:]), older=older, unknown=unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +114,15 @@ class Answer:
     report: recipients.Report
     left_out: int  # of signals that were named
     older: int | None  # what to ask for next
+    unknown: Sequence[UUID]  # of those that were named
+
+    @property
+    def warned(self) -> str:
+        """That what was named is no signal: it is no answer that nobody received it."""
+        if not self.unknown:
+            return ""
+        more = f" and {len(self.unknown) - _AT_ONCE:,} more" if len(self.unknown) > _AT_ONCE else ""
+        return f"No signal of this hub has the id {', '.join(map(str, self.unknown[:_AT_ONCE]))}{more}."
 
     @property
     def said(self) -> str:

@@ -24,7 +24,7 @@ from signals.admin.recall_bar import bar
 from signals.compliance.recall import Copy, Recall, overdue_after, recalls
 from signals.core.notices import RECALLED
 from signals.core.recall import Standing
-from signals.lifecycle.activity import MOST_LATE, Activity, counted
+from signals.lifecycle.activity import Activity, counted
 from signals.models import RecalledSignal
 
 _ORDER = (Standing.OVERDUE, Standing.WAITING, Standing.RECEIPT, Standing.CLEARED, Standing.TOLD)
@@ -63,7 +63,7 @@ class ByAcknowledgement(Closed[RecalledSignal]):
         if self.value() != "overdue":
             return queryset
         late = counted(Activity.RECALLS, at=timezone.now())
-        return queryset.filter(id__in=[signal_id for signal_id, *_ in late.rows])
+        return queryset.filter(id__in=[signal_id for signal_id, *_ in late.rows if signal_id])
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class RecallBoard(ListOnly[RecalledSignal]):
         found = counted(Activity.RECALLS, at=(now := timezone.now()))
         late = sum(copies for _, copies, _ in found.rows)
         address = f"{reverse('admin:signals_recalledsignal_changelist')}?acknowledgement=overdue"
-        number = str(late) if late < MOST_LATE else f"{late} or more"
+        number = f"{late} or more" if found.is_estimated else str(late)
         label = ", ".join(filter(None, ("recalls not acknowledged in time", found.ahead(now))))
         return [Figure(label, number, address, is_alarm=late > 0)]
 
@@ -165,8 +165,9 @@ class RecallBoard(ListOnly[RecalledSignal]):
 
     @admin.display(description="Ago")
     def recalled(self, signal: RecalledSignal) -> str:
-        """Since when."""
-        return since(signal.changed_at, at=beside(signal).now)
+        """Since when; its standing may have changed later."""
+        known = beside(signal)
+        return since(known.recall.at if known.recall is not None else signal.changed_at, at=known.now)
 
     @admin.display(description="Programme")
     def programme(self, signal: RecalledSignal) -> str:

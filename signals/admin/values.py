@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -61,6 +62,7 @@ def reveal(request: HttpRequest, page: admin.ModelAdmin[Signal], signal: Signal)
         return HttpResponseNotAllowed(["POST"])
     at = timezone.now()
     context: dict[str, Any] = {"signal": signal, "title": "The value of a signal", "subtitle": str(signal)}
+    context["back"] = _back(request, signal)
     reason = request.POST.get("reason", "").strip()[:_LONGEST_REASON]
     if must_say_why(user) and not reason:
         context["refused"] = "Say why you need to see it: deciding about signals is not your task."
@@ -73,6 +75,14 @@ def reveal(request: HttpRequest, page: admin.ModelAdmin[Signal], signal: Signal)
         context["this_hour"] = count_revealed(request, 1, at=at)
         breaks.revealed(request, at=at)
     return _answer(request, page, "signals/revealed.html", context)
+
+
+def _back(request: HttpRequest, signal: Signal) -> str:
+    """Where somebody goes on who has seen it: to the case they are at, or to the signal's page."""
+    try:
+        return reverse("admin:signals_case_change", args=[UUID(request.POST.get("case", ""))])
+    except ValueError:
+        return reverse("admin:signals_signal_change", args=[signal.pk])
 
 
 def must_say_why(somebody: Somebody) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -109,8 +109,20 @@ class Overdue:
     channel: str
 
 
-def overdue(*, at: datetime, most: int = MOST_OVERDUE) -> list[Overdue]:
-    """Every overdue acknowledgement of recalls that still have their tombstone; of more than `most`, the latest.
+class Late(NamedTuple):
+    """Overdue acknowledgements, and whether there can be no older ones."""
+
+    copies: list[Overdue]
+    is_all: bool
+
+
+def overdue(*, at: datetime) -> list[Overdue]:
+    """Every overdue acknowledgement of recalls that still have their tombstone, of MOST_OVERDUE that may be."""
+    return overdue_among(MOST_OVERDUE, at=at).copies
+
+
+def overdue_among(most: int, *, at: datetime) -> Late:
+    """The same of the latest `most` recalls that some channel has not acknowledged: not each of those had the signal.
 
     Channels that are up to date cost nothing: only removals after what a channel has acknowledged are looked at. Each
     that is found costs up to a millisecond, for it is computed again whether the channel had the signal.
@@ -121,7 +133,8 @@ def overdue(*, at: datetime, most: int = MOST_OVERDUE) -> list[Overdue]:
     with connection.cursor() as cursor:
         cursor.execute(_BEHIND, parameters | {"oldest": oldest, "until": until})
         behind = [(row[0], row[1], row[2]) for row in cursor.fetchall()]
-    return [Overdue(each.signal_id, each.programme_id, each.partner_id, each.channel) for each in holders_of(behind)]
+    had = [Overdue(each.signal_id, each.programme_id, each.partner_id, each.channel) for each in holders_of(behind)]
+    return Late(had, is_all=len(behind) < most)
 
 
 def overdue_by_programme(*, at: datetime) -> dict[str, int]:

@@ -112,6 +112,12 @@ def signals_of(partner_id: int, *, kid: str = "", before: int | None = None, mos
     return Newest([each[0] for each in found[:most]], found[most - 1][1] if len(found) > most else None)
 
 
+def unknown(signal_ids: Collection[UUID]) -> list[UUID]:
+    """Those of these ids that no signal has."""
+    known = set(Signal.objects.filter(id__in=signal_ids).values_list("id", flat=True))
+    return [each for each in signal_ids if each not in known]
+
+
 def as_csv(found: Report) -> str:
     """The report, a recipient a line; no cell is a formula to a spreadsheet."""
     text = io.StringIO()

@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from signals.compliance import overview
-from signals.compliance.recall import overdue
+from signals.compliance.recall import overdue_among
 from signals.models import ActivityCount
 
 DAYS: Final = 14
@@ -21,7 +21,7 @@ WHOLE_EVERY: Final = timedelta(minutes=15)  # what is counted of a whole large t
 WHOLE_FRESH: Final = timedelta(hours=1)  # and shown for so long
 AT_ONCE: Final = 500  # pages of 8 kB that a page of the desk reads of one table itself,
 AHEAD: Final = 4000  # and the clock each minute; of a larger table both count a sample, always the same
-MOST_LATE: Final = 100  # copies of recalled signals that are looked at: of more, those of the latest recalls
+MOST_LATE: Final = 100  # copies not acknowledged that are looked at: of more, those of the latest recalls
 
 
 class Activity(StrEnum):
@@ -30,7 +30,7 @@ class Activity(StrEnum):
     CASES = "cases"  # rows: day (ISO, UTC), opened, decided, percent
     SIGNALS = "signals"  # rows: day of receipt, state, how many, percent
     DELIVERIES = "deliveries"  # rows: hours ago, delivered, failed, percent
-    RECALLS = "recalls"  # rows: signal with overdue copies, how many, 100 percent; of the latest MOST_LATE copies
+    RECALLS = "recalls"  # rows: signal with overdue copies, how many, 100 percent; "", 0, 0 if older ones may be late
     RETENTION = "retention"  # rows: those of overview.count_retention, and 100 percent
     ISSUED = "issued"  # rows: those of overview.count_issued, and 100 percent
 
@@ -88,8 +88,9 @@ def _count_alone(what: Activity, *, at: datetime) -> bool:
 
 def _count(what: Activity, *, pages: int, at: datetime) -> list[list[Any]]:
     if what is Activity.RECALLS:
-        late = Counter(str(each.signal_id) for each in overdue(at=at, most=MOST_LATE))
-        return [[*each, 100] for each in late.items()]
+        late = overdue_among(MOST_LATE, at=at)
+        found = [[*each, 100] for each in Counter(str(copy.signal_id) for copy in late.copies).items()]
+        return found if late.is_all else [*found, ["", 0, 0]]
     if what in _WHOLE:
         rows = overview.count_retention(at=at) if what is Activity.RETENTION else overview.count_issued()
         return [[*row, 100] for row in rows]

@@ -104,6 +104,10 @@ def test_what_was_left_out_is_listed_page_by_page(scene: Scene) -> None:
     assert client.get(f"{page_of(run)}?after=101").content.decode().count("left out: paused") == 30
     assert client.get(f"{page_of(run)}?after=x").content.decode().count("left out: paused") == 100
     assert "Apply it" not in text, "an auditor looks"
+    BulkRun.objects.update(state="applying", started_at=now(), approved_by="staff:7")
+    comes_anew = 'content="3; url=?by-itself{}"'
+    assert comes_anew.format("") in client.get(page_of(run)).content.decode()
+    assert comes_anew.format("&amp;after=101") in client.get(f"{page_of(run)}?after=101").content.decode(), "there"
 
 
 @pytest.mark.parametrize(

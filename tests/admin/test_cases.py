@@ -75,6 +75,20 @@ def test_the_page_has_everything_for_the_decision_and_no_value(case: Case, scene
     assert not re.search(r"<script(?![^>]*src=)|\son[a-z]+=|style=", text), "nothing inline"
 
 
+def test_a_value_revealed_from_a_case_leads_back_to_the_case(case: Case, scene: Scene) -> None:
+    reveal = reverse("admin:signals_signal_reveal", args=[scene.held.pk])
+    analyst, compliance = at_the_desk(Role.ANALYST), at_the_desk(Role.COMPLIANCE)
+    assert 'name="reason"' not in analyst.get(page_of(case)).content.decode()
+    assert f'href="{page_of(case)}" class="button"' in analyst.post(reveal, {"case": str(case.pk)}).content.decode()
+    signals_page = reverse("admin:signals_signal_change", args=[scene.held.pk])
+    for nonsense in ("", "https://elsewhere.example/"):
+        assert f'href="{signals_page}" class="button"' in analyst.post(reveal, {"case": nonsense}).content.decode()
+    page = compliance.get(page_of(case)).content.decode()
+    assert f'name="case" value="{case.pk}"' in page
+    assert 'name="reason"' in page, "whoever does not decide says why"
+    assert VALUE in compliance.post(reveal, {"case": str(case.pk), "reason": "file 12"}).content.decode()
+
+
 def test_a_case_is_claimed_and_decided_on_its_page(case: Case, scene: Scene) -> None:
     client = at_the_desk(Role.ANALYST)
     assert "The case is yours." in act(client, case, do="claim")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -383,3 +384,13 @@ def test_the_same_value_said_again_is_named_on_the_page(scene: Scene) -> None:
     [again] = scene.acme.say(scene.acme.sign(a_username(scene.acme)))
     text = at_the_desk(Role.ANALYST).get(page_of(scene.held)).content.decode()
     assert reverse("admin:signals_signal_change", args=[again["signal"]]) in text
+
+
+def test_whatever_a_key_presses_says_which_key(settings: Settings) -> None:
+    """What has no letter would stand in the map of keys as an empty line."""
+    templates = [
+        path for room in ("hub", "signals", "partners") for path in (Path(settings.BASE_DIR) / room).rglob("*.html")
+    ]
+    assert len(templates) > 30
+    named = re.compile(r'data-key(?!=")|data-key=""')
+    assert [path.name for path in templates if named.search(path.read_text(encoding="utf-8"))] == []

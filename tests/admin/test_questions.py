@@ -165,3 +165,25 @@ def test_a_minute_shows_whether_its_rows_have_the_leafs_root(scene: Scene) -> No
     assert "<dd>yes</dd>" in page
     missing = client.get(reverse("admin:signals_disclosedminute_change", args=[UUID(int=1)]))
     assert missing.status_code == 302
+
+
+def test_a_question_that_means_nothing_is_no_answer_that_nobody_received_it(scene: Scene) -> None:
+    client, address = at_the_desk(Role.COMPLIANCE), reverse("admin:signals_disclosedminute_recipients")
+    signal, kid = str(scene.published.id), scene.acme.key.kid
+    for asked, said in (
+        ({"since": "2026-11-02T09:00"}, "Name signals by their ids, or an issuer."),
+        ({"kid": kid}, "Name signals by their ids, or an issuer."),
+        ({"signals": signal, "issuer": "acme-social"}, "not both"),
+        ({"signals": signal, "kid": kid}, "not both"),
+        ({"issuer": "acme-social", "kid": f"{kid[:-1]}_"}, "The issuer has no such key."),
+        ({"issuer": "birch-chat", "kid": kid}, "The issuer has no such key."),
+    ):
+        page = client.get(address, asked).content.decode()
+        assert said in page, asked
+        assert "channels received" not in page, asked
+    assert "birch-chat" in client.get(address, {"issuer": "acme-social", "kid": kid}).content.decode()
+    unknown = uuid4()
+    page = client.get(address, {"signals": f"{signal} {unknown}"}).content.decode()
+    assert f"No signal of this hub has the id {unknown}." in page
+    assert "birch-chat" in page
+    assert "No signal of this hub" not in client.get(address, {"signals": signal}).content.decode()

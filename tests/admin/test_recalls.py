@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from hub.staff.roles import Role
 from partners.models import Programme
 from signals.admin.recall_bar import bar
 from signals.core.recall import Standing
+from signals.lifecycle import activity
 from signals.models import Change, Disclosure, Signal, Walk
 from tests.admin.scene import VALUE, Scene, at_the_desk
 from tests.admin.test_desk import queries
@@ -59,6 +61,35 @@ def test_the_overdue_are_found_by_the_filter_and_counted_on_the_front_page(scene
         assert "1 overdue" in text
         front = text_of("/admin/", Role.COMPLIANCE)
         assert "recalls not acknowledged in time" in front
+
+
+def test_where_more_may_be_overdue_than_was_looked_at_the_front_page_says_so(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = withdrawn(scene)
+    withdrawn(scene, "https://bad.example/unseen", readers=False)  # the latest, which nobody had: it hides the other
+
+    def figure() -> str:
+        found = re.search(r"<strong>([^<]*)</strong> <span>recalls not acknowledged in time", text_of("/admin/"))
+        assert found is not None
+        return found[1]
+
+    with override_settings(RECALL_OVERDUE_HOURS=0):
+        assert figure() == "1"
+        monkeypatch.setattr(activity, "MOST_LATE", 1)
+        assert figure() == "0 or more"
+        assert "the latest were looked at" in text_of(f"{BOARD}?acknowledgement=overdue")
+        monkeypatch.setattr(activity, "MOST_LATE", 2)
+        assert figure() == "1 or more"
+        assert str(late.id) in text_of(f"{BOARD}?acknowledgement=overdue")
+
+
+def test_a_recall_has_its_own_time_whatever_was_said_of_the_signal_later(scene: Scene) -> None:
+    signal = withdrawn(scene)
+    [recalled_at] = Change.objects.filter(signal_id=signal.id, kind="withdrawn").values_list("at", flat=True)
+    Signal.objects.filter(pk=signal.pk).update(changed_at=recalled_at + timedelta(days=3, minutes=1))
+    page = text_of(reverse("admin:signals_recalledsignal_change", args=[signal.pk]))
+    assert f"<dt>Recalled</dt><dd>{recalled_at.day} {recalled_at:%b %Y %H:%M}</dd>" in page
 
 
 def test_kinds_are_filtered_and_an_unknown_signal_has_no_page(scene: Scene) -> None:

@@ -76,7 +76,9 @@ def test_ticked_asked_for_agreed_to_and_seen_once(scene: Scene, otto: User, reco
     assert [leaf["action"] for leaf in leaves] == ["value.revealed"] * 2
     assert {leaf["subjects"][0] for leaf in leaves} == {f"signal:{signal.pk}" for signal in chosen}
     assert all(leaf["subjects"][1] == f"reveal:{asked.pk}" for leaf in leaves)
-    assert VALUE not in look(client, asked), "once"
+    again = look(client, asked)
+    assert VALUE not in again, "once"
+    assert "Hide them" not in again, "there is nothing to hide"
     assert len(recorded()) == before + 2
 
 

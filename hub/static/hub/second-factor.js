@@ -49,7 +49,7 @@
   };
 
   for (const form of document.querySelectorAll("form[data-sign], form[data-create]")) {
-    const button = form.querySelector("[data-key]");
+    const button = form.querySelector("[data-touch]");
     const said = form.querySelector("[data-said]");
     if (!window.PublicKeyCredential) {
       said.textContent = "This browser knows no security keys.";
