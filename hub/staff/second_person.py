@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -150,11 +150,12 @@ class ApprovalAdmin(VerbAdmin[Approval]):
     def figures(self, request: HttpRequest) -> Sequence[Figure]:
         """What waits for this person, and what of theirs waits for others."""
         may = capabilities(roles_of(request.user))
-        waiting = Approval.objects.filter(state=ApprovalState.WAITING.value)
         acts = [act.name for act in ACTS.values() if act.to_approve in may]
         address = reverse("admin:staff_approval_changelist", current_app=self.admin_site.name)
-        for_me = waiting.filter(act__in=acts).exclude(proposer_id=request.user.pk).count() if acts else 0
-        own = waiting.filter(proposer_id=request.user.pk).count()
+        is_own = Q(proposer_id=request.user.pk)
+        waiting = Approval.objects.filter(state=ApprovalState.WAITING.value)
+        counted = waiting.aggregate(mine=Count("pk", filter=Q(act__in=acts) & ~is_own), own=Count("pk", filter=is_own))
+        for_me, own = counted["mine"], counted["own"]
         found = [Figure("wait for you as the second person", str(for_me), address, is_alarm=True)] if for_me else []
         return [*found, *([Figure("of yours wait for a second person", str(own), address)] if own else [])]
 
