@@ -40,7 +40,10 @@ def work_next(*, clock: Callable[[], datetime], seconds: float = _SECONDS) -> bo
     claimed = _claim()
     if claimed is None:
         return False
-    run_id, token = claimed
+    run_id, token, attempts = claimed
+    if attempts > _MOST_ATTEMPTS:  # nobody who took it up lived to say why
+        _put_off(run_id, token, "a worker that died", at=clock())
+        return True
     try:
         _work(run_id, token, clock=clock, until=time.monotonic() + seconds)
     except Exception as error:
@@ -126,12 +129,13 @@ def _put_off(run_id: UUID, token: UUID, why: str, *, at: datetime) -> None:
         run.save()
 
 
-def _claim() -> tuple[UUID, UUID] | None:
+def _claim() -> tuple[UUID, UUID, int] | None:
+    """A run, the token that it is leased under, and how often it was claimed since it came on last."""
     token = uuid.uuid4()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_CLAIM, {"token": token, "lease": settings.LEASE_SECONDS})
         row = cursor.fetchone()
-    return (row[0], token) if row else None
+    return (row[0], token, row[1]) if row else None
 
 
 _CLAIM = """
@@ -143,5 +147,5 @@ UPDATE signals_bulkrun
      WHERE state IN ('applying', 'undoing') AND next_attempt_at <= clock_timestamp()
        AND (lease_until IS NULL OR lease_until <= clock_timestamp())
      ORDER BY next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING id
+RETURNING id, attempts
 """

@@ -93,6 +93,10 @@ def make_next(log: Log, *, clock: Callable[[], datetime], watch: Beat = _nobody)
     if claimed is None:
         return False
     export, token = claimed
+    if export.attempts > _MOST_ATTEMPTS:  # nobody who took it up lived to say why; and the others wait behind it
+        logger.error("export.given_up", extra={"reason": "workers-died"})
+        _fail(export, token, f"It was taken up {_MOST_ATTEMPTS} times, at last by a worker that died.", at=clock())
+        return True
     try:
         made = make(home(export.id), order(export, clock), log, beat=_beat(export.id, token, watch))
     except Overtaken:

@@ -414,6 +414,20 @@ def test_a_stopped_run_is_undone_as_far_as_it_came(cedar: Company) -> None:
     assert states() == ["held"] * 3
 
 
+def test_a_run_whose_workers_all_die_is_stopped(cedar: Company, recorded: Recorded) -> None:
+    hold_many(cedar, 2)
+    run = draft(Deed.REFUSE)
+    running.apply(run.pk, actor=ANN, at=now())
+    BulkRun.objects.update(attempts=8)  # each time it was claimed, and no word since
+    assert working.work_next(clock=now)
+    run.refresh_from_db()
+    assert (run.state, run.done, run.next_attempt_at) == ("stopped", 0, None)
+    assert "a worker that died" in run.failure
+    assert recorded()[-1]["action"] == "bulk.stopped"
+    running.go_on(run.pk, actor=ANN, at=now())
+    assert run_all(run).done == 2
+
+
 def test_what_a_backup_has_at_work_waits_for_a_person(
     cedar: Company, recorded: Recorded, ledger_refuses: LedgerRefuses
 ) -> None:

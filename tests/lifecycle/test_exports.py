@@ -170,6 +170,18 @@ def test_a_full_disk_is_tried_again_later(log: OwnLog, settings: Settings, tmp_p
     assert export.next_attempt_at > now()
 
 
+def test_an_export_whose_workers_all_die_is_given_up_and_lets_the_others_come_on(log: OwnLog) -> None:
+    deadly, other = asked(), asked()
+    Export.objects.filter(pk=deadly.pk).update(attempts=12)  # each time it was claimed, and no word since
+    assert made(log)
+    deadly.refresh_from_db()
+    assert (deadly.state, deadly.lease_token) == ("failed", None)
+    assert "a worker that died" in deadly.failure
+    assert made(log)
+    other.refresh_from_db()
+    assert other.state == ExportState.DONE, other.failure
+
+
 def test_what_a_backup_has_to_make_with_values_opened_is_given_up(log: OwnLog, ledger_refuses: LedgerRefuses) -> None:
     plain, agreed = asked(), asked(opens_values=True, approved_by="staff:8")
     before = size_of_ledger()
