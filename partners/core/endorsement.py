@@ -25,6 +25,7 @@ MAX_BYTES = 16 * 1024
 CLAIMS = frozenset({"v", "iss", "jti", "iat", "aud", "jwk"})
 HEADER = frozenset({"alg", "kid", "typ"})
 JTI = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+KID = re.compile(r"[A-Za-z0-9_-]{43}")
 ALGORITHMS: Mapping[str, tuple[str, ...]] = {"OKP": ("Ed25519", "EdDSA"), "EC": ("ES256",)}  # by the key's own type
 MAX_AGE = timedelta(days=7)
 MAX_AHEAD = timedelta(minutes=5)
@@ -65,6 +66,7 @@ def read(line: bytes) -> Endorsement:
     iat = claims["iat"]
     if not (isinstance(kid, str) and isinstance(alg, str)):
         _refuse("malformed-jws", "The header's kid and alg are strings.")
+    _check_kid(kid)
     if claims["v"] != 1 or isinstance(claims["v"], bool):
         _refuse("schema", "The version v is 1.", pointer="/v")
     if not (isinstance(iss, str) and isinstance(aud, str)):
@@ -121,6 +123,11 @@ def _refuse(reason: str, detail: str, *, pointer: str | None = None) -> NoReturn
 def _check_members(found: Mapping[str, object], wanted: frozenset[str], *, reason: str, where: str) -> None:
     if found.keys() != wanted:
         _refuse(reason, f"The {where} of an endorsement has exactly the members {', '.join(sorted(wanted))}.")
+
+
+def _check_kid(kid: str) -> None:
+    if not KID.fullmatch(kid):  # a NUL or half a surrogate pair is nothing that a database can be asked for
+        _refuse("unknown-key", "The header's kid is not an RFC 7638 thumbprint (43 characters of base64url).")
 
 
 def _bytes(segment: bytes, where: str) -> bytes:

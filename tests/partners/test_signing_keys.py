@@ -128,6 +128,9 @@ def test_an_endorsement_says_the_right_things(change: dict[str, object], reason:
         ({"alg": "ES256"}, "algorithm-not-allowed"),
         ({"crit": ["b64"], "b64": False}, "malformed-jws"),
         ({"jwk": {}}, "malformed-jws"),
+        ({"kid": "\0"}, "unknown-key"),
+        ({"kid": "\ud800" * 43}, "unknown-key"),
+        ({"kid": "A" * 44}, "unknown-key"),
     ],
 )
 def test_an_endorsement_has_exactly_the_right_header(header: dict[str, object], reason: str) -> None:
