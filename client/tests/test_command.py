@@ -230,6 +230,18 @@ def test_opinions_and_outcomes_are_said_listed_and_taken_back(join: Join, fake_h
     assert "nothing to sign for" in bolt.run("opine", "seen")[2]
     status, out, _ = bolt.run("standing", signal.id)
     assert (status, out.strip().split("\t")[1:4]) == (0, ["corroborated", "published", "confirm-own=2 seen=1"])
+    assert [said["standing"] for said in bolt.ask("standing", signal.id)] == ["corroborated"]
+
+
+def test_a_machine_reads_why_a_statement_was_refused(join: Join, fake_hub: FakeHub, tmp_path: Path) -> None:
+    acme = join("acme")
+    acme.ask("submit", a_file(tmp_path, "one@example.org\n"), *TEXT)
+    (signal,) = fake_hub.signals.values()
+    kept = tmp_path / "kept.jws"
+    kept.write_text(signal.jws + "\n")
+    (verdict,) = acme.ask("opine", "seen", "--file", kept)["verdicts"]
+    assert (verdict["type"], verdict["verdict"], verdict["line"]) == ("opinion", "accepted", 1)
+    assert {"code", "detail", "pointer"} <= set(verdict)
 
 
 def test_narrowing_is_one_command_of_three_statements(join: Join, fake_hub: FakeHub, tmp_path: Path) -> None:
@@ -273,6 +285,7 @@ def test_a_key_whose_id_begins_with_a_dash_is_named_like_any_other(
     acme = Member(fake_hub, "acme", tmp_path / "acme", key, capsys)
     assert acme.ask("keys", "retire", key.kid)["state"] == "retired"
     assert acme.run("keys", "revoke", key.kid, "--compromised-at", "2026-11-03T12:00:00+00:00")[0] == 0
+    assert "needs a zone" in acme.run("keys", "revoke", key.kid, "--compromised-at", "2026-11-03T12:00:00")[2]
     assert acme.run("trust", "drop", "bolt", key.kid)[0] == 1  # it was not pinned
     assert acme.run("keys", "retire", "--", key.kid)[0] == 0
 

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from fake_hub import HUB_ID, FakeHub
 
+from heliograph_client import statements
+from heliograph_client.hub import HubClient
+
 PAGE = Path(__file__).parents[2] / "docs" / "integrate.md"
 _FENCE = re.compile(
     r"^```(\w+) \{run=(\w+)(?: until=(\w+))?\}\n(.*?)^```$|^<!-- operator: (activate) -->$", re.MULTILINE | re.DOTALL
@@ -85,6 +88,14 @@ def run_until(word: str, words: list[str], directory: Path, environment: dict[st
         os.killpg(process.pid, 15)
         process.wait(timeout=10)
     assert word.encode() in said, said.decode()
+
+
+def test_what_the_page_names_of_the_library_is_there() -> None:
+    named = re.findall(r"`(?:heliograph_client\.)?(\w+)\.([a-z_]+)(?:\(…\))?`", PAGE.read_text())
+    owners = {"HubClient": HubClient, "statements": statements}
+    assert not [(owner, name) for owner, name in named if owner in owners and not hasattr(owners[owner], name)]
+    assert ("HubClient", "sign_for_erasure") in named
+    assert "Hub" not in {owner for owner, _ in named}
 
 
 def test_every_block_says_whether_it_is_run() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -147,6 +148,7 @@ def hand_in(hub: HubClient, said: list[str], screen: Screen) -> int:
         submission = submission if submission.is_done else hub.wait_for_verdicts(submission)
         rows = [(v.type, v.verdict, v.state or v.waiting, v.code, v.detail) for v in submission.verdicts]
         screen.table("verdicts", ("statement", "verdict", "state", "code", "in words"), rows)
-        screen.document({"submission": submission.id, "status": submission.status, "counts": dict(submission.counts)})
+        facts = {"submission": submission.id, "status": submission.status, "counts": dict(submission.counts)}
+        screen.document({**facts, "verdicts": [asdict(verdict) for verdict in submission.verdicts]})
         refused += sum(verdict.verdict == "refused" for verdict in submission.verdicts) + (not submission.is_done)
     return 1 if refused else 0

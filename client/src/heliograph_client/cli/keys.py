@@ -10,6 +10,7 @@ from pathlib import Path
 from heliograph_client import keys, statements
 from heliograph_client.cli.profile import Profile
 from heliograph_client.cli.screen import Screen
+from heliograph_client.inputs import InputProblem
 from heliograph_client.wire import NotStrict, strict_object
 
 
@@ -36,7 +37,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     revoke = ours.add_parser("revoke", help="disown a key that fell into other hands")
     revoke.add_argument("kid")
     revoke.add_argument(
-        "--compromised-at", type=datetime.fromisoformat, help="since when; left out: from the beginning"
+        "--compromised-at",
+        type=datetime.fromisoformat,
+        help="since when, with its zone: 2026-11-20T12:00+00:00; left out: from the beginning",
     )
     revoke.set_defaults(run=revoke_key)
 
@@ -119,7 +122,9 @@ def retire_key(arguments: argparse.Namespace, profile: Profile, screen: Screen) 
 def revoke_key(arguments: argparse.Namespace, profile: Profile, screen: Screen) -> int:
     """Disown one of our keys, and learn which fell with it."""
     since = arguments.compromised_at
-    answer = profile.hub().revoke_key(arguments.kid, compromised_at=since.astimezone(timezone.utc) if since else None)
+    if since is not None and since.tzinfo is None:  # hours too late would leave standing what somebody else signed
+        raise InputProblem("--compromised-at needs a zone, such as +00:00")
+    answer = profile.hub().revoke_key(arguments.kid, compromised_at=since)
     screen.say(f"revoked: {', '.join(answer.get('revoked') or [arguments.kid])}")
     screen.document(answer)
     return 0

@@ -85,6 +85,7 @@ def run_standing(arguments: argparse.Namespace, profile: Profile, screen: Screen
         for each in found
     ]
     screen.table("standing", ("signal", "standing", "state", "opinions", "outcomes"), rows)
+    screen.document(found)
     return 0
 
 
