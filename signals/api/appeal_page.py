@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -31,7 +29,7 @@ def appeal_page(request: HttpRequest) -> HttpResponse:
         return render(request, "signals/appeal.html")
     try:
         charge_stranger(request.META)
-        known = appeals.state_of(_reference(request.POST.get("reference", "")))
+        known = appeals.state_of(appeals.as_typed(request.POST.get("reference", "")))
     except NotFound:
         return render(request, "signals/appeal.html", {"is_unknown": True}, status=404)
     except RateLimited as refusal:
@@ -39,11 +37,3 @@ def appeal_page(request: HttpRequest) -> HttpResponse:
         page.headers["Retry-After"] = str(refusal.facts["retry_after"])
         return page
     return render(request, "signals/appeal.html", {"known": known, "in_words": _IN_WORDS[str(known["state"])]})
-
-
-def _reference(typed: str) -> UUID:
-    """As people type it; what cannot be one is as unknown as one that there is not."""
-    try:
-        return UUID(typed.strip()[:64])
-    except ValueError:
-        raise NotFound("There is no appeal with this reference.") from None

@@ -39,6 +39,7 @@ from signals.voices import standing_ruling
 AT_RISK = "at-risk"  # the cause of a case in which somebody is said to be at significant risk
 _LIVE = {state.value for state in LIVE}
 _SYSTEM, _FOR_APPEAL = "system:cases", "appeal"  # by whom and why a signal is restricted until its appeal is decided
+_UNKNOWN = "There is no appeal with this reference."
 _NOTHING = "There is nothing here that this key may see."
 
 
@@ -110,8 +111,16 @@ def state_of(reference: UUID) -> dict[str, object]:
     """What anybody reads who holds a reference: state and times, not even who appealed. Refuses NotFound."""
     said = Appeal.objects.select_related("case").filter(pk=reference).first()
     if said is None:
-        raise NotFound("There is no appeal with this reference.")
+        raise NotFound(_UNKNOWN)
     return {name: value for name, value in document(said).items() if name != "reference"}
+
+
+def as_typed(text: str) -> UUID:
+    """A reference as people type it. Refuses NotFound, as for one that there is not."""
+    try:
+        return UUID(text.strip()[:64])
+    except ValueError:
+        raise NotFound(_UNKNOWN) from None
 
 
 def document(said: Appeal) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,6 @@ def _patterns(prefix: str, patterns: Any) -> Iterator[tuple[str, URLPattern]]:
             if not route.startswith("/admin"):
                 yield from _patterns(route, pattern.url_patterns)
         else:
-            for name, converter in pattern.pattern.converters.items():
-                kind = type(converter).__name__.removesuffix("Converter").lower()
-                route = route.replace(f"<{kind}:{name}>", f"{{{name}}}")
+            for name in pattern.pattern.converters:
+                route = re.sub(rf"<[a-z]+:{name}>", f"{{{name}}}", route)
             yield route, pattern

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -138,13 +139,14 @@ class AppealStateView(OpenDoor):
             "For the person whom the appeal is about, whom its partner gave the reference. Shows no member, no signal "
             "and no reason. People may use the page `/appeal` instead, which keeps the reference out of addresses."
         ),
+        parameters=[OpenApiParameter("reference", OpenApiTypes.UUID, OpenApiParameter.PATH)],
         responses=AppealStateShape,
         extensions=refuses("not-found"),
     )
-    def get(self, request: Request, reference: UUID) -> Response:
-        """Its state."""
+    def get(self, request: Request, reference: str) -> Response:
+        """Its state; what cannot be a reference is as unknown as one that there is not, and is counted as well."""
         del request
-        return Response(AppealStateShape(appeals.state_of(reference)).data)
+        return Response(AppealStateShape(appeals.state_of(appeals.as_typed(reference))).data)
 
 
 class RemedyView(Door):
