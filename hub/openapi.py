@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from hub import problems
@@ -53,7 +54,7 @@ _PATH = {
     "reference": "the reference that the appeal was answered with",
     "departure_id": "the reference that the leaver was told: in the last word, a notice, or by the operator",
     "remedy_id": "as the notice `appeal.decided` names it",
-    "signal_id": "id of one of your signals, from a verdict",
+    "signal_id": "id of a signal, from a verdict or an item of the feed",
     "submission_id": "id of one of your submissions",
 }
 
@@ -94,6 +95,7 @@ def _drop(part: object, name: str) -> None:
 
 def _show_signed_bodies(paths: Json) -> None:
     """Spectacular takes raw media types as they are given: neither required nor with an example."""
+    paths["/api/v1/departures/{departure_id}/receipt"]["post"]["requestBody"]["required"] = True
     for path, example in (("/api/v1/statements", STATEMENT), ("/api/v1/keys/{kid}/endorse", ENDORSEMENT)):
         body = paths[path]["post"]["requestBody"]
         body["required"] = True
@@ -235,6 +237,8 @@ _COMMON: Json = {
     "walk": {"type": "integer", "description": "ignore batches of an older (epoch, walk) of this channel"},
     "listed": {"type": "boolean", "description": "drop what this walk did not list"},
 }
+_ENDPOINT_ID: Json = {"type": "string", "format": "uuid", "description": "id of the endpoint"}
+_TO_ENDPOINT: Json = {"endpoint": "5f0c8d3e-2b1a-4c6d-9e8f-0a1b2c3d4e5f"}
 _ENVELOPE_EXAMPLE: Json = {"programme": "csea", "channel": "endpoint:5f0c8d3e-2b1a-4c6d-9e8f-0a1b2c3d4e5f"}
 
 
@@ -245,6 +249,7 @@ def _webhooks() -> Json:
         "state": "withdrawn",
         "changed_at": "2026-11-02T09:30:00.000000Z",
     }
+    changed = {**tombstone, "revision": 3, "state": "published"}
     return {
         "feed.batch": _webhook(
             "The next entries of a feed",
@@ -269,18 +274,55 @@ def _webhooks() -> Json:
                 "items": [EXAMPLES["NoticeShape"]],
             },
         ),
+        "feed.changes": _webhook(
+            "What changed in a feed, and not what it is",
+            "To an endpoint whose `payload` is `thin`, instead of `feed.batch`: ids, revisions, states and times only. "
+            "Pull what you need; never take it for the whole of an entry.",
+            {"items": {"type": "array", "items": {"$ref": "#/components/schemas/ItemShape"}}},
+            {"type": "feed.changes", **_ENVELOPE_EXAMPLE, "epoch": 1, "walk": 17, "listed": False, "items": [changed]},
+        ),
+        "endpoint.challenge": _webhook(
+            "Show that you read what is sent to this address",
+            "The first thing that a new or changed address gets, and nothing else until it has answered 2xx with a "
+            "body that repeats `challenge`.",
+            {"endpoint": _ENDPOINT_ID, "challenge": {"type": "string", "pattern": "^[A-Za-z0-9_-]{16,128}$"}},
+            {"type": "endpoint.challenge", **_TO_ENDPOINT, "challenge": "pWqk3bX0sYh2m7uQ9dTzLr5cVn8eJ4aF"},
+        ),
+        "endpoint.test": _webhook(
+            "A test that you asked for",
+            "Verify it and answer 2xx; there is nothing to do.",
+            {"endpoint": _ENDPOINT_ID},
+            {"type": "endpoint.test", **_TO_ENDPOINT},
+        ),
         "membership.ended": _webhook(
             "Your membership has ended",
-            "The last word to an endpoint: erase everything that this channel ever brought. Repeated until a 2xx.",
+            "The last word to an endpoint: erase everything that this channel ever brought, and sign for it at "
+            "`POST /api/v1/departures/{departure_id}/receipt` by `due_at`. Repeated until a 2xx.",
             {"erase": {"type": "string", "const": "all"}},
-            {"type": "membership.ended", **_ENVELOPE_EXAMPLE, "epoch": 1, "walk": 17, "listed": False, "erase": "all"},
+            {
+                "type": "membership.ended",
+                **_ENVELOPE_EXAMPLE,
+                "epoch": 1,
+                "walk": 17,
+                "listed": False,
+                "erase": "all",
+                "departure": "6f1c1f52-9a51-4c1e-8f0e-2f2b8a1d7c3e",
+                "due_at": "2026-12-02T09:00:00+00:00",
+            },
+            {
+                "departure": {"type": "string", "format": "uuid", "description": "what the receipt is to name"},
+                "due_at": {"type": "string", "format": "date-time"},
+            },
         ),
     }
 
 
-def _webhook(summary: str, description: str, members: Json, example: Json) -> Json:
+def _webhook(
+    summary: str, description: str, members: Json, example: Json, optional: Mapping[str, object] = MappingProxyType({})
+) -> Json:
     common = {name: shape for name, shape in _COMMON.items() if name in example}
-    properties = {"type": {"type": "string", "const": example["type"]}, **common, **members}
+    required = {"type": {"type": "string", "const": example["type"]}, **common, **members}
+    properties = {**required, **optional}
     return {
         "post": {
             "operationId": example["type"],
@@ -289,25 +331,28 @@ def _webhook(summary: str, description: str, members: Json, example: Json) -> Js
             "tags": ["endpoints"],
             "security": [],
             "parameters": [
-                _header("webhook-id", "the same for every attempt at the same place of the feed: do nothing twice"),
+                _header(
+                    "webhook-id", "the same for every attempt at one place of the feed; each is made anew, so skip none"
+                ),
                 _header("webhook-timestamp", "Unix seconds of this attempt; refuse more than five minutes either way"),
                 _header(
                     "webhook-signature",
                     "Standard Webhooks 1.0: `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body` under the secret "
-                    "that was shown when the endpoint was added; several are separated by blanks",
+                    "that was shown when the endpoint was added, and `v1a,` (Ed25519 by the hub's key) where you "
+                    "asked for it; several are separated by blanks",
                 ),
             ],
             "requestBody": {
                 "required": True,
                 "content": {
                     "application/json": {
-                        "schema": {"type": "object", "required": sorted(properties), "properties": properties},
+                        "schema": {"type": "object", "required": sorted(required), "properties": properties},
                         "example": example,
                     }
                 },
             },
             "responses": {
-                "2XX": {"description": "Applied and stored; the endpoint moves on."},
+                "2XX": {"description": "Understood, and applied and stored where there was anything to apply."},
                 "410": {"description": "Never again: the endpoint is disabled."},
                 "413": {"description": "Smaller batches, please: the next one is half as large."},
             },

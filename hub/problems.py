@@ -124,9 +124,11 @@ class Unavailable(Refusal):
 
 
 class InternalError(Refusal):
-    """Something went wrong in the hub.
+    """Something went wrong in the hub; the fault is the hub's and has been noted.
 
-    It has been noted. Requests may be repeated: statements count once, by `jti`. Tell the operator if it stays.
+    A request that was answered so may be repeated: statements count once, by their `jti`. As a verdict it says that the
+    hub failed at this statement again and again and gave up on its submission, of which then nothing took effect:
+    submit it again later, or tell the hub's operator its id.
     """
 
     code = "internal-error"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ from hub.refusal import Refusal
 from partners.core import endorsement
 from signals.core import statement
 from signals.core.refusals import LineRefusal, RequestRefusal
+from signals.delivery import payload
 from tests.api.routes import OPEN, operations
 
 DOCS = settings.BASE_DIR / "docs"
@@ -98,12 +100,36 @@ def test_the_examples_statements_verify() -> None:
 
 
 def test_the_webhooks_are_described_with_their_three_headers(document: dict[str, Any]) -> None:
-    assert set(document["webhooks"]) == {"feed.batch", "membership.ended", "notice.batch"}
+    told = re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", (DOCS / "delivery.md").read_text(), re.MULTILINE)
+    assert set(document["webhooks"]) == set(told)
+    assert len(told) == 6
     for hook in document["webhooks"].values():
         headers = {parameter["name"] for parameter in hook["post"]["parameters"]}
         assert headers == {"webhook-id", "webhook-timestamp", "webhook-signature"}
         media = hook["post"]["requestBody"]["content"]["application/json"]
         jsonschema.validate(media["example"], {**document, **media["schema"]}, cls=jsonschema.Draft202012Validator)
+
+
+def test_what_is_posted_fits_its_webhook(document: dict[str, Any]) -> None:
+    place: dict[str, Any] = {"channel": "endpoint:5f0c8d3e-2b1a-4c6d-9e8f-0a1b2c3d4e5f", "epoch": 1, "walk": 2}
+    batch = {**place, "programme": "csea", "listed": True, "items": b""}
+    owed = {"departure": "6f1c1f52-9a51-4c1e-8f0e-2f2b8a1d7c3e", "due_at": "2026-12-02T09:00:00+00:00"}
+    endpoint = "5f0c8d3e-2b1a-4c6d-9e8f-0a1b2c3d4e5f"
+    bodies = [
+        payload.challenge(endpoint=endpoint, challenge="c" * 32),
+        payload.test(endpoint=endpoint),
+        b"".join(payload.batch(**batch)),
+        b"".join(payload.batch(**batch, is_thin=True)),
+        payload.notices(**place, listed=False, items=b""),
+        payload.farewell(**place, programme="csea"),
+        payload.farewell(**{**place, **owed}, programme="csea"),
+    ]
+    posted = [json.loads(body) for body in bodies]
+    assert {body["type"] for body in posted} == set(document["webhooks"])
+    for body in posted:
+        media = document["webhooks"][body["type"]]["post"]["requestBody"]["content"]["application/json"]
+        assert set(body) <= set(media["schema"]["properties"])
+        jsonschema.validate(body, {**document, **media["schema"]}, cls=jsonschema.Draft202012Validator)
 
 
 # ---------------------------------------------------------------- problems

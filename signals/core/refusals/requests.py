@@ -66,8 +66,9 @@ class EmptyBody(RequestRefusal):
 class UnsupportedMediaType(RequestRefusal):
     """The body's media type is not one this address takes.
 
-    Send `application/jose` for one compact JWS, or `application/x-ndjson` for one statement a line;
-    `Content-Encoding` may be `gzip`.
+    Statements are `application/jose`, one compact JWS, or `application/x-ndjson`, one statement a line, and their
+    `Content-Encoding` may be `gzip`; endorsements and receipts of leavers are `application/jose`. Everything else is
+    `application/json`.
     """
 
     code = "unsupported-media-type"
@@ -159,10 +160,11 @@ class TooManyEndpoints(RequestRefusal):
 
 
 class EndpointHeld(RequestRefusal):
-    """The hub's operator stopped this endpoint, and only the operator starts it again.
+    """The endpoint is stopped, and its `state_reason` says by whom.
 
-    Its `state_reason` is `paused-by-operator` or `disabled-by-operator`. Its address, filter and batch size may be
-    changed meanwhile; ask the operator when it is mended.
+    `paused-by-operator` or `disabled-by-operator`: only the hub's operator starts it again. Its address, filter and
+    batch size may be changed meanwhile; ask the operator when it is mended. Any other reason: resume it yourself
+    (`"state": "active"`), then have the test sent.
     """
 
     code = "endpoint-held"
