@@ -37,9 +37,7 @@ def apply(run_id: UUID, *, actor: str, at: datetime) -> BulkRun:
         run = lock(run_id)
         if run.state != RunState.DRAFT or run.asked_by != actor:
             raise NotNow("Only a dry run that waits is applied, by whoever made it.")
-        alone = BulkRun.objects.filter(asked_by=actor, approved_by="", started_at__gt=at - _HOUR)
-        before = alone.aggregate(many=Sum("would"))["many"] or 0
-        if run.needs_two or before + run.would > settings.BULK_ALONE:
+        if run.needs_two or _begun_alone(actor, besides=run, at=at) + run.would > settings.BULK_ALONE:
             raise TakesTwo(
                 f"One person alone decides in bulk about {settings.BULK_ALONE} signals an hour, and about none that"
                 " others bear out. Propose it to a second person."
@@ -80,11 +78,23 @@ def stop(run_id: UUID, *, actor: str, at: datetime) -> BulkRun:
 
 
 def go_on(run_id: UUID, *, actor: str, at: datetime) -> BulkRun:
-    """Let a stopped run go on where it stood. Refuses NotNow unless it is stopped and nobody has begun to undo it."""
+    """Let a stopped run go on where it stood. Refuses NotNow unless it is stopped and nobody has begun to undo it.
+
+    What somebody began alone, and lets go on alone, is begun then: else runs that were stopped at once, hour by hour,
+    would all go on in one. Refuses TakesTwo where that is too much.
+    """
     with transaction.atomic():
+        _wait_for_turn(actor)
         run = lock(run_id)
         if run.state != RunState.STOPPED or run.undo_asked_at is not None:
             raise NotNow("This run is not stopped, or somebody has begun to undo it.")
+        if run.asked_by == actor and not run.approved_by:
+            if _begun_alone(actor, besides=run, at=at) + run.would > settings.BULK_ALONE:
+                raise TakesTwo(
+                    f"One person alone decides in bulk about {settings.BULK_ALONE} signals an hour. Somebody else lets"
+                    " it go on, or you do when the hour is over."
+                )
+            run.started_at = at
         run.state, run.ended_at = RunState.APPLYING.value, None
         _to_work(run, at=at)
         say(run, "bulk.resumed", actor=actor, at=at)
@@ -172,6 +182,12 @@ def _wait_for_turn(actor: str) -> None:
     """One run of a person begins after the other: each counts those before. Until the caller's transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"heliograph bulk {actor}"])
+
+
+def _begun_alone(actor: str, *, besides: BulkRun, at: datetime) -> int:
+    """About how many signals the other runs decide that this person began alone within the hour."""
+    alone = BulkRun.objects.filter(asked_by=actor, approved_by="", started_at__gt=at - _HOUR)
+    return alone.exclude(pk=besides.pk).aggregate(many=Sum("would"))["many"] or 0
 
 
 def _to_work(run: BulkRun, *, at: datetime) -> None:

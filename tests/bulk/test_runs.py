@@ -574,6 +574,20 @@ def test_many_small_runs_in_a_row_take_two_people_too(cedar: Company, settings: 
     assert applied(run).done == 2
 
 
+def test_runs_that_were_stopped_at_once_do_not_all_go_on_in_one_hour(cedar: Company, settings: Settings) -> None:
+    settings.BULK_ALONE = 3
+    hold_many(cedar, 2)
+    one, other = draft(Deed.REFUSE), draft(Deed.REFUSE)
+    for run, hours in ((one, 3), (other, 2)):
+        running.apply(run.pk, actor=ANN, at=now() - timedelta(hours=hours))
+        running.stop(run.pk, actor=ANN, at=now() - timedelta(hours=hours))
+    running.go_on(one.pk, actor=ANN, at=now())
+    with pytest.raises(TakesTwo, match="Somebody else lets it go on"):
+        running.go_on(other.pk, actor=ANN, at=now())
+    assert BulkRun.objects.get(pk=other.pk).state == "stopped"
+    running.go_on(other.pk, actor=BEN, at=now())
+
+
 def test_what_others_bear_out_is_refuted_by_two_people_however_few(acme: Company, csea: Programme) -> None:
     birch = a_company("birch-chat", csea)
     rosa, otto = a_person("rosa", Role.ANALYST), a_person("otto", Role.ANALYST)
