@@ -158,6 +158,14 @@ def test_csv_and_ndjson_say_more_about_each_row(join: Join, fake_hub: FakeHub, t
     assert "elsewhere" in {held.jti for held in fake_hub.signals.values()}
 
 
+def test_a_sentence_that_is_not_true_of_all_lines_says_so(join: Join, tmp_path: Path) -> None:
+    rows = "value,type,violation,expires\na@example.org,email,sextortion,yesterday\nb@example.org,email\n"
+    status, out, _ = join("acme").run("submit", a_file(tmp_path, rows, "rows.csv"))
+    assert (status, out.strip().split("\t")[1:3]) == (1, ["2", "unreadable-row"])
+    assert "line 2: expires is a date and time" in out
+    assert "others differ, see --json" in out
+
+
 def test_a_dry_run_sends_nothing(join: Join, fake_hub: FakeHub, tmp_path: Path) -> None:
     path = a_file(tmp_path, "one@example.org\n")
     assert join("acme").ask("submit", "--dry-run", path, *TEXT)["counts"] == {"signed": 1}

@@ -75,7 +75,7 @@ def _pins(profile: Profile) -> Finding:
         pins = profile.pinned_keys().pins()
     except TrustProblem as problem:
         return Finding("pinned keys", False, str(problem), "restore the file from a backup")
-    return Finding("pinned keys", True, f"{sum(len(held) for held in pins.values())} of {len(pins)} partners")
+    return Finding("pinned keys", True, f"{sum(len(held) for held in pins.values())} keys, partners: {len(pins)}")
 
 
 def _membership(programme: dict[str, object]) -> Finding:

@@ -131,13 +131,16 @@ class Tally:
         self._keeps_all = keeps_all
         self._reasons: Counter[tuple[str, str]] = Counter()
         self._examples: dict[tuple[str, str], tuple[str, list[int]]] = {}
+        self._mixed: set[tuple[str, str]] = set()  # whose rows do not all say the same in words
 
     def add(self, fate: Fate) -> None:
         """Count one row."""
         self.counts[fate.verdict] += 1
         reason = (fate.verdict, fate.code or "")
         self._reasons[reason] += 1
-        _, lines = self._examples.setdefault(reason, (fate.detail or "", []))
+        detail, lines = self._examples.setdefault(reason, (fate.detail or "", []))
+        if detail != (fate.detail or ""):
+            self._mixed.add(reason)
         if len(lines) < _EXAMPLES:
             lines.append(fate.line)
         if self._keeps_all:
@@ -147,6 +150,8 @@ class Tally:
         """The closing table: verdict, number of rows, code, sentence, where."""
         for (verdict, code), number in sorted(self._reasons.items()):
             detail, lines = self._examples[verdict, code]
+            if (verdict, code) in self._mixed:
+                detail = f"line {lines[0]}: {detail}; others differ, see --json"
             where = "line " + ", ".join(str(line) for line in lines) + (", …" if number > len(lines) else "")
             yield verdict, number, code, detail, where if code or verdict == "pending" else ""
 
