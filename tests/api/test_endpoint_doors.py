@@ -60,6 +60,17 @@ def test_a_life_over_http_from_challenge_to_replay() -> None:
         assert sorted(sent) == ["endpoint.test", "feed.changes"]
 
 
+def test_a_parameter_of_the_attempts_that_there_is_not_is_refused() -> None:
+    birch = a_company("birch-chat", a_programme("csea"))
+    made = ask(birch, "", {"programme": "csea", "url": "https://hooks.birch.example/"}).json()
+    answer = ask(birch, f"/{made['id']}/attempts?after=2026-11-20T12:00:00Z")
+    assert (answer.status_code, answer.json()["code"], answer.json()["parameter"]) == (
+        400,
+        "parameter-invalid",
+        "after",
+    )
+
+
 @pytest.mark.parametrize(
     ("door", "document"),
     [

@@ -143,6 +143,15 @@ def test_ndjson_ends_with_the_page_line(cast: Cast) -> None:
     assert set(rest) == {*last["page"], "items"}
 
 
+@pytest.mark.parametrize("path", [FEED, "/api/v1/notices"])
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+def test_a_media_type_is_answered_whatever_its_parameters(cast: Cast, path: str, kind: str) -> None:
+    for accept in (f"{kind};q=0.9", f"{kind}; q=0.9, text/html;q=0.1", f"{kind};charset=utf-8"):
+        for ask in (cast.birch.http.get, cast.birch.http.head):
+            answer = ask(path, headers={"accept": accept})
+            assert (answer.status_code, answer["Content-Type"]) == (200, kind), accept
+
+
 def test_an_error_on_an_ndjson_feed_is_a_problem_document(cast: Cast) -> None:
     response = get(cast.birch, "limit=0", accept="application/x-ndjson")
     assert (response.status_code, response["Content-Type"]) == (400, "application/problem+json")

@@ -34,7 +34,7 @@ from signals.api.v1.endpoint_shapes import (
     RotationShape,
 )
 from signals.api.v1.feed import members_by_slug
-from signals.api.v1.pages import whole
+from signals.api.v1.pages import refuse_unknown, whole
 from signals.api.v1.parameters import SvgRenderer, moment_parameter
 from signals.lifecycle import endpoints
 from signals.lifecycle.letters import hub_public_keys
@@ -260,6 +260,7 @@ class EndpointAttemptsView(Door):
     def get(self, request: Request, endpoint_id: UUID) -> Response:
         """Newest first; they are kept for some weeks."""
         row = queries.endpoint(endpoint_id, partner_id=caller(request).partner_id)
+        refuse_unknown(request, {"before", "limit"})
         limit = whole(request, "limit", 50, 1, 200)
         rows = endpoint_health.attempts(row, before=moment_parameter(request, "before"), limit=limit)
         shown = [{**_attempt(each), "excerpt": endpoint_health.excerpt(each)} for each in rows]

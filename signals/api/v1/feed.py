@@ -22,7 +22,7 @@ from partners.api.view import Door
 from partners.public import MembershipFacts
 from signals import queries
 from signals.api.v1.bodies import NDJSON
-from signals.api.v1.pages import NdjsonRenderer, answer, refuse_unknown, whole
+from signals.api.v1.pages import NdjsonRenderer, answer, media_type, refuse_unknown, whole
 from signals.api.v1.serializers import PageShape
 from signals.api.v1.statements import MAX_WAIT_SECONDS, WAIT_HEADER
 from signals.core.indicators import INDICATOR_TYPES
@@ -84,7 +84,7 @@ class FeedView(Door):
         asked = _Asked.of(request, slug, at=at)
         place = asked.place or start_or_share_walk(asked.member, channel=CHANNEL, filter=asked.filter, at=at)
         page = read_page(place, reader=asked.reader, limit=asked.limit, at=at)
-        as_lines = request.accepted_media_type == NDJSON
+        as_lines = media_type(request) == NDJSON
         response = answer(page, channel=CHANNEL, programme=slug, as_lines=as_lines)
         if page.is_silent and asked.wait:
             response[WAIT_HEADER] = f"feed {asked.member.programme_id} {page.place.position} {asked.wait}"
@@ -93,7 +93,7 @@ class FeedView(Door):
     def head(self, request: Request, slug: str) -> HttpResponse:
         """Say whether the page could be had (RFC 9110 §9.3.2); nothing is begun and nothing counts as disclosed."""
         _Asked.of(request, slug, at=timezone.now())
-        return HttpResponse(content_type=str(request.accepted_media_type))
+        return HttpResponse(content_type=media_type(request))
 
 
 @dataclass(frozen=True, slots=True)

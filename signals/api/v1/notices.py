@@ -14,7 +14,7 @@ from partners.api.openapi import refuses
 from partners.api.permissions import HasScope
 from partners.api.view import Door
 from signals.api.v1.bodies import NDJSON
-from signals.api.v1.pages import NdjsonRenderer, answer, refuse_unknown, whole
+from signals.api.v1.pages import NdjsonRenderer, answer, media_type, refuse_unknown, whole
 from signals.api.v1.serializers import NoticePageShape
 from signals.api.v1.statements import MAX_WAIT_SECONDS, WAIT_HEADER
 from signals.lifecycle.notice_feed import CHANNEL, open_notice_cursor, read_notices, start_or_share_notices
@@ -60,7 +60,7 @@ class NoticesView(Door):
         place, limit, wait = _asked(request)
         place = place or start_or_share_notices(who.partner_id, at=at)
         page = read_notices(place, limit=limit, at=at)
-        response = answer(page, channel=CHANNEL, as_lines=request.accepted_media_type == NDJSON)
+        response = answer(page, channel=CHANNEL, as_lines=media_type(request) == NDJSON)
         if page.is_silent and wait:
             response[WAIT_HEADER] = f"notices {who.partner_id} {page.place.position} {wait}"
         return response
@@ -68,7 +68,7 @@ class NoticesView(Door):
     def head(self, request: Request) -> HttpResponse:
         """Say whether the page could be had (RFC 9110 §9.3.2); nothing is begun and nothing counts as told."""
         _asked(request)
-        return HttpResponse(content_type=str(request.accepted_media_type))
+        return HttpResponse(content_type=media_type(request))
 
 
 def _asked(request: Request) -> tuple[Place | None, int, int]:

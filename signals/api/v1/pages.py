@@ -37,6 +37,11 @@ class NdjsonRenderer(BaseRenderer):
         return msgspec.json.encode(data)
 
 
+def media_type(request: Request) -> str:
+    """What the answer will be, without the parameters (`q=0.9`) that `Accept` named it with."""
+    return str(request.accepted_renderer.media_type)
+
+
 def answer(page: Page | NoticePage, *, as_lines: bool, **named: str) -> HttpResponse:
     """A page as JSON, or as NDJSON with itself in the last line; `named` says whose page of what it is."""
     walk = page.place.walk
