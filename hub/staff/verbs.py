@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
+from django.utils.text import capfirst
 
 from hub.refusal import Refusal
 from hub.staff.gate import GatedAdmin
@@ -104,7 +105,10 @@ class VerbAdmin(GatedAdmin[_M]):
             for verb in self.row_verbs
             if row is not None and self.is_offered(request, verb, row)
         ]
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "buttons": buttons})
+        named = {"called": self.called or self.opts.verbose_name_plural, "buttons": buttons}
+        if not self.has_change_permission(request):
+            named["title"] = capfirst(self.opts.verbose_name)  # nobody needs to be told that they view it
+        return super().change_view(request, object_id, form_url, {**named, **(extra_context or {})})
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list with its buttons."""

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -195,6 +195,17 @@ class DepartureAdmin(ListOnly[Departure]):
             Figure("leavers overdue with their deletion receipt", str(late), f"{address}?erased=", is_alarm=late > 0)
         ]
         return [*found, *([Figure("leavers whose signals are being settled", str(going), address)] if going else [])]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The departure under the name of who left."""
+        row = self.get_object(request, object_id) if self.has_view_permission(request) else None
+        title = {}
+        if row is not None:
+            partner, programme, _ = self.beside([row])[row.pk]
+            title["title"] = f"{partner} left {programme}"
+        return super().change_view(request, object_id, form_url, {**title, **(extra_context or {})})
 
     def describe(self, row: Departure) -> list[tuple[str, object]]:
         """Whose it is."""

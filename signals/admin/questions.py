@@ -215,14 +215,15 @@ class Questions(ListOnly[DisclosedMinute]):
         names = dict(User.objects.filter(is_staff=True).order_by("username").values_list("pk", "username"))
         found = overview.shown_to_people(staff_id=int(who) if who.isdecimal() else None)
         rows = [_shown_row(each, names) for each in found]
-        people = [[(name, f"?staff={pk}")] for pk, name in names.items()]
+        choices = [("everybody", "?"), *((name, f"?staff={pk}") for pk, name in names.items())] if names else []
+        whom = names.get(int(who), "") if who.isdecimal() else ""
         sentence = (
             f"From leaves of the ledger: the newest {overview.MOST}. What was searched for is not written down; what "
             "was revealed is named by its signal."
         )
         heads = ("When", "What", "Who", "Signal", "Leaf")
-        tables = [Table("Shown", heads, rows), Table("By one person", ("Account",), people)]
-        return self._answer(request, "What people were shown", sentence, tables)
+        title = f"What {whom or 'people'} {'was' if whom else 'were'} shown"
+        return self._answer(request, title, sentence, [Table("Shown", heads, rows)], choices=choices)
 
     def _retention(self, request: HttpRequest) -> HttpResponse:
         self._asks(request)
@@ -260,13 +261,13 @@ class Questions(ListOnly[DisclosedMinute]):
         facts: list[list[Cell]] = [
             [("Name", ""), (found.partner.name, "")],
             [("State", ""), (found.partner.state, "")],
-            [("On probation", ""), ("yes" if found.partner.is_probationary else "no", "")],
+            [("On probation", ""), (_yes(found.partner.is_probationary), "")],
             [("Items it was sent in 30 days", ""), (found.disclosed, "")],
             *([(f"Signals {state}{when}", ""), (many, "")] for state, many in signals),
             *([(f"Endpoints {state}", ""), (many, "")] for state, many in found.endpoints.items()),
         ]
         member = [
-            [(each.programme_slug, ""), (each.state, ""), (each.may_submit, ""), (each.may_receive, "")]
+            [(each.programme_slug, ""), (each.state, ""), (_yes(each.may_submit), ""), (_yes(each.may_receive), "")]
             for each in found.memberships
         ]
         leaves = [[(row.at, ""), (_meaning(row.action), ""), (row.actor, ""), _leaf(row.index)] for row in found.leaves]
@@ -289,11 +290,13 @@ class Questions(ListOnly[DisclosedMinute]):
         *,
         form: forms.Form | None = None,
         file: str = "",
+        choices: Sequence[Cell] = (),
         found: Answer | None = None,
     ) -> HttpResponse:
         require(request.user, self.to_view)
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
-        answers = {"sentence": sentence, "tables": tables, "form": form, "file": file, "found": found}
+        answers: dict[str, Any] = {"sentence": sentence, "tables": tables, "choices": choices}
+        answers |= {"form": form, "file": file, "found": found}
         if found is not None and found.older is not None:
             older = request.GET.copy()
             older["before"] = str(found.older)
@@ -364,6 +367,10 @@ def _leaf(index: int) -> Cell:
 
 def _meaning(action: str) -> str:
     return ACTIONS[action].meaning if action in ACTIONS else action
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "no"
 
 
 def _when(at: datetime | None) -> object:

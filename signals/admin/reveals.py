@@ -98,7 +98,10 @@ class RevealAdmin(ListOnly[RevealMany]):
             and row.asked_by == f"staff:{request.user.pk}"
             and reveal_many.may_look(row, at=timezone.now())
         )
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "may_look": may_look})
+        context = {"title": "Reveal of many values", "may_look": may_look}
+        if row is not None:
+            context["title"] = f"{self.beside([row])[row.pk]} asked to see {len(row.signal_ids)} values"
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def _look(self, request: HttpRequest, reveal_id: UUID) -> HttpResponse:
         """The values, once, on a page that nothing keeps."""

@@ -123,6 +123,7 @@ def test_the_list_says_how_far_it_is_and_whose_word_is_late(acme: Company) -> No
     client = at_the_desk(Role.OPERATOR)
     page = f"{LIST}{departure.pk}/change/"
     assert "0 withdrawn, 3 to go" in client.get(page).content.decode()
+    assert "<h1>acme-social left csea</h1>" in client.get(page).content.decode()
     assert "0 withdrawn, going on" in client.get(LIST).content.decode()
     while leave.settle_departures(at=now()):
         pass

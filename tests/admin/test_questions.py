@@ -126,6 +126,9 @@ def test_what_an_analyst_was_shown(scene: Scene) -> None:
     _, page = ask(Role.COMPLIANCE, "shown", staff=str(sue.pk))
     assert page.count("was shown an indicator") == 1
     assert f"<td>{sue.username}</td>" in page
+    assert "What sue was shown" in page
+    assert f'<a href="?staff={tom.pk}">tom</a>' in page, "the way to others stands above what may be long"
+    assert page.index("?staff=") < page.index("<table")
 
 
 def test_compliance_staff_reveal_nothing_without_a_reason(scene: Scene) -> None:
@@ -151,6 +154,7 @@ def test_retention_and_a_partner(scene: Scene) -> None:
     status, page = ask(Role.AUDITOR, "partner", slug="birch-chat")
     assert status == 200
     assert "Memberships" in page
+    assert "True" not in page
     assert ask(Role.AUDITOR, "partner", slug="nobodys")[0] == 200
 
 

@@ -56,6 +56,9 @@ def test_ticked_asked_for_agreed_to_and_seen_once(scene: Scene, otto: User, reco
     assert answer.headers["Location"] == f"{LIST}{asked.pk}/change/"
     page = client.get(f"{LIST}{asked.pk}/change/").content.decode()
     assert "See the values" not in page
+    assert "person-analyst asked to see 2 values" in page
+    assert "Reveals of many</a>" in page
+    assert "eveal manys" not in page
     assert VALUE not in look(client, asked), "nobody has agreed"
 
     waiting = Approval.objects.get()

@@ -17,9 +17,10 @@ from signals.cases.opening import open_disputed, open_held
 from signals.core.opinions import RULING_REASONS
 from signals.lifecycle import rule
 from signals.models import Case, RemedyAsked, Signal
-from tests.admin.scene import Scene, hold_many
+from tests.admin.scene import VALUE, Scene, hold_many
 from tests.browser.conftest import SignIn
 from tests.companies import now, settle
+from tests.live import LiveHub
 from tests.staff.authenticators import an_app_of
 
 pytestmark = pytest.mark.browser
@@ -224,6 +225,44 @@ def test_many_are_decided_after_a_dry_run_that_changed_nothing_and_taken_back(
     work()
     expect(page.locator("h1 .state")).to_have_text("undone")
     assert Signal.objects.filter(state="held").count() == 5
+
+
+def test_many_values_are_seen_once_when_somebody_else_has_agreed(
+    sign_in: SignIn, colleague: SignIn, scene: Scene, hub: LiveHub
+) -> None:
+    mine, other = sign_in(Role.ANALYST), colleague(Role.SENIOR_ANALYST)
+    User.objects.update(date_joined=now() - timedelta(days=1))  # an account younger than the proposal decides nothing
+    mine.goto("/admin/signals/signal/")
+    for signal in (scene.held, scene.published):
+        mine.locator(f"input.action-select[value='{signal.pk}']").check()
+    mine.locator("select[name=action]").select_option("ask_to_reveal")
+    mine.get_by_role("button", name="Go").click()
+    mine.get_by_label("Why").fill("One ring")
+    mine.get_by_role("button", name="Ask to see them").click()
+    said(mine, "It waits for a second person; nothing is shown before.")
+    asked = mine.url
+    assert mine.get_by_role("button", name="See the values, once").count() == 0
+
+    other.goto("/admin/")
+    other.get_by_role("link", name=re.compile("wait for you as the second person")).click()
+    other.get_by_role("link", name="See many values in full").click()
+    expect(other.get_by_text("1 acme-social, 1 cedar-video")).to_be_visible()
+    assert VALUE not in other.content()
+    other.get_by_role("link", name="Approve").click()
+    other.get_by_role("button", name="Approve").click()
+    said(other, "may see 2 values, once, within a day")
+    other.goto(asked)
+    assert other.get_by_role("button", name="See the values, once").count() == 0
+
+    mine.reload()
+    mine.get_by_role("button", name="See the values, once").click()
+    expect(mine.get_by_text(VALUE)).to_be_visible()
+    expect(mine.get_by_text("You have revealed 2 values in the past hour.")).to_be_visible()
+    mine.get_by_role("link", name="Hide them").click()
+    expect(mine.locator("#result_list .state")).to_have_text("shown")
+    mine.goto(asked)
+    assert mine.get_by_role("button", name="See the values, once").count() == 0
+    assert not [line for line in hub.said() if VALUE in line]
 
 
 def work() -> None:
