@@ -26,7 +26,7 @@ from signals.models import Signal
 
 SHOWN: Final = 8  # of each kind
 _FETCHED: Final = 2 * SHOWN + 1  # of each kind but the value: as many as are shown under another, its own, and one more
-_CANDIDATES: Final = 190  # hashes opened in search of like pictures, those with most bands in common
+_CANDIDATES: Final = 64  # hashes opened in search of like pictures, those with most bands in common
 
 
 @dataclass(frozen=True, slots=True)
