@@ -143,12 +143,14 @@ SELECT DISTINCT ON (ruling.signal_id) ruling.signal_id, ruling.ruled, ruling.at 
  WHERE ruling.signal_id = ANY (%s) AND {RULING_STANDS} ORDER BY ruling.signal_id, ruling.number DESC
 """  # noqa: S608  constants
 
-# Own observations of others, out and undisputed. Named `signal` for the question whether its key has fallen.
+# Own observations of others, out and undisputed; found by their value, whatever the planner believes of a table that
+# has grown since it was looked at (OFFSET 0). Named `signal` for the question whether its key has fallen.
 _SAME_VALUE = f"""
 SELECT subject.id, signal.issuer_id, bool_or(signal.audience = 'programme')
-  FROM signals_signal AS subject
-  JOIN signals_signal AS signal ON signal.value_index = subject.value_index
-   AND signal.programme_id = subject.programme_id AND signal.issuer_id <> subject.issuer_id
- WHERE subject.id = ANY (%s) AND signal.state = 'published' AND signal.origin = 'own' AND NOT {HAS_FALLEN}
+  FROM signals_signal AS subject,
+       LATERAL (SELECT * FROM signals_signal AS same
+                 WHERE same.value_index = subject.value_index OFFSET 0) AS signal
+ WHERE subject.id = ANY (%s) AND signal.programme_id = subject.programme_id AND signal.issuer_id <> subject.issuer_id
+   AND signal.state = 'published' AND signal.origin = 'own' AND NOT {HAS_FALLEN}
  GROUP BY 1, 2
 """  # noqa: S608  constants
